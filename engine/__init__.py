@@ -1,0 +1,1 @@
+"""The scan cycle: the only room that knows the drivers and the protocol."""
