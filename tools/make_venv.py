@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import json
 import os
 import subprocess
@@ -45,9 +46,7 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--clear", action="store_true", help="empty the folder first")
     options = arguments.parse_args()
-    try:
-        import ensurepip  # noqa: F401  # only asked for
-    except ImportError:
+    if importlib.util.find_spec("ensurepip") is None:
         venv.create(options.folder, with_pip=False, clear=options.clear)
         with tempfile.TemporaryDirectory() as folder:
             wheel = newest_pip_wheel(Path(folder))
