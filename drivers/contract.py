@@ -152,12 +152,24 @@ class Driver(Protocol):
     PointOptions: ClassVar[type[Options]]
     """What a tag on such a device takes in the UOD, beside the keys of every tag."""
 
-    image: Image
-    """Rows are the points, in their order. `open` may put another image here when it has learned the kinds of points
-    from the device; its caller then plans anew."""
-    groups: Sequence[Group]
-    plan: Sequence[str]
-    """What reading costs, one sentence a device, for the start-up log: requests, registers or nodes, tags."""
+    @property
+    def image(self) -> Image:
+        """Rows are the points, in their order.
+
+        `open` may put another image here when it has learned the kinds of points from the device; its caller then
+        plans anew.
+        """
+        ...
+
+    @property
+    def groups(self) -> Sequence[Group]:
+        """What `read` reads in one go."""
+        ...
+
+    @property
+    def plan(self) -> Sequence[str]:
+        """What reading costs, one sentence a device, for the start-up log: requests, registers or nodes, tags."""
+        ...
 
     def __init__(self, devices: Mapping[str, Any], points: Sequence[Point]) -> None:
         """Plan the reading of `points` on `devices` (name -> `DeviceOptions`), all of which share one link."""

@@ -1,0 +1,231 @@
+"""One worker a link: it owns the connection, its cadence, its retries and the order of reading and writing.
+
+Rules of this file:
+
+* A worker never ends by itself: whatever its driver does, it closes it, waits and opens it again.
+* Writes go before reads, and a worker that sleeps is woken by a wish.
+* The tick looks at `image` whenever it likes; nothing here waits for the tick.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from drivers.contract import DeviceError, Driver, Group, Image, LinkError, Writes
+
+Value = bool | int | float | str
+
+log = logging.getLogger("skidlink.engine.links")
+
+FIRST_WAIT_S = 0.2
+LONGEST_WAIT_S = 10.0
+LONGEST_REST_S = 30.0
+NO_WRITES = "its driver cannot write"
+PATIENCE_S = 60.0
+"""A driver keeps its own time-outs; one that has not come back after this long is taken for broken."""
+
+
+class LinkState(StrEnum):
+    """Where a link is in its life."""
+
+    CONNECTING = "connecting"
+    UP = "up"
+    DEGRADED = "degraded"
+    """Up, but at least one of its devices does not answer."""
+    DOWN = "down"
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened on a link since the start."""
+
+    reads: int = 0
+    late_reads: int = 0
+    """Turns of a scan group that were left out because the one before had not ended."""
+    writes: int = 0
+    refused_writes: int = 0
+    silent: int = 0
+    """Readings that a device did not answer."""
+    broken: int = 0
+    """Times that the link broke, or could not be opened."""
+
+
+@dataclass(slots=True)
+class _Rest:
+    """A device that does not answer is left alone for longer and longer, so that the others keep their rate."""
+
+    failures: int = 0
+    until: float = 0.0
+
+
+def backoff_s(failures: int, longest_s: float) -> float:
+    """How long to wait before the next try: doubling from 0.2 s to `longest_s`, less up to half by chance."""
+    return min(longest_s, FIRST_WAIT_S * 2.0 ** min(failures, 20)) * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
+
+
+class Link:
+    """The worker of one link."""
+
+    def __init__(self, name: str, driver: Driver) -> None:
+        self.name = name
+        self.driver = driver
+        self.image: Image = driver.image
+        self.state = LinkState.CONNECTING
+        self.trouble = ""
+        """What is wrong, in words; "" while all is well."""
+        self.fresh = False
+        """A reading has come in since the tick last looked."""
+        self.counters = Counters()
+        self.on_written: Callable[[int, Value, str | None], None] | None = None
+        """Called with row, raw value and why it was refused, for each value that reached its device."""
+        self.on_state: Callable[[], None] | None = None
+        self._writer = driver if isinstance(driver, Writes) else None
+        self._wishes: dict[int, Value] = {}
+        self._woken = asyncio.Event()
+        self._rests: dict[str, _Rest] = {}
+
+    @property
+    def up(self) -> bool:
+        return self.state in {LinkState.UP, LinkState.DEGRADED}
+
+    def wish(self, row: int, value: Value) -> None:
+        """Ask for a raw value to be written; a newer wish for the same row takes the place of an older one."""
+        self._wishes.pop(row, None)
+        self._wishes[row] = value
+        self._woken.set()
+
+    def forget_wishes(self) -> None:
+        """Drop what has not been written: nobody may find it done after an outage."""
+        self._wishes.clear()
+
+    async def run(self) -> None:
+        """Open, serve, and after each failure wait and open again, until cancelled; then close."""
+        failures = 0
+        try:
+            while True:
+                opened = time.monotonic()
+                try:
+                    await self.driver.open()
+                    self._rests.clear()
+                    self.image = self.driver.image
+                    await self._serve()
+                except LinkError as error:
+                    self._broken(str(error))
+                except Exception:
+                    # A fault in a driver must not end the worker: it is logged whole, and the link counts as broken.
+                    log.exception("%s: the driver failed in a way of its own", self.name)
+                    self._broken("the driver failed; the log has the details")
+                await self.driver.close()
+                # Only a link that has lasted earns a quick return: one that flaps waits longer and longer.
+                failures = 0 if time.monotonic() - opened > LONGEST_WAIT_S else failures + 1
+                await asyncio.sleep(backoff_s(failures, LONGEST_WAIT_S))
+        finally:
+            await self.driver.close()
+
+    async def _serve(self) -> None:
+        """Read each group at its cadence and write each wish at once. Raises `LinkError`."""
+        groups = self.driver.groups
+        start = time.monotonic()
+        due = [start] * len(groups)
+        if not groups:
+            self._enter(LinkState.UP)
+        while True:
+            await self._write()
+            now = time.monotonic()
+            for index, group in enumerate(groups):
+                if due[index] > now:
+                    continue
+                rest = self._rests.get(group.device)
+                if rest is None or rest.until <= now:
+                    await self._read(index, group)
+                due[index] = self._next_due(due[index], group.every_ms / 1000)
+                await self._write()
+            await self._sleep_until(min(due, default=now + 1.0))
+
+    def _next_due(self, due: float, every_s: float) -> float:
+        """The first turn of the cadence that is still ahead; turns that have passed are counted, never caught up."""
+        due += every_s
+        behind = time.monotonic() - due
+        if behind > 0:
+            missed = int(behind / every_s) + 1
+            self.counters.late_reads += missed
+            due += missed * every_s
+        return due
+
+    async def _sleep_until(self, due: float) -> None:
+        try:
+            async with asyncio.timeout(max(0.0, due - time.monotonic())):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    async def _read(self, index: int, group: Group) -> None:
+        asked = time.monotonic()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self.driver.read(index)
+        except DeviceError as error:
+            self._silent(group.device, str(error))
+            return
+        except TimeoutError:
+            raise LinkError(f"{self.name}: the driver did not come back from a reading in {PATIENCE_S:.0f} s") from None
+        # The answer holds what was true at some moment after the question: its age counts from the question.
+        self.image.received[group.rows] = asked
+        self.fresh = True
+        self.counters.reads += 1
+        if self._rests.pop(group.device, None):
+            log.info("%s: %s answers again", self.name, group.device)
+        if not self._rests:
+            self._enter(LinkState.UP)
+
+    async def _write(self) -> None:
+        self._woken.clear()
+        if not self._wishes:
+            return
+        wishes, self._wishes = self._wishes, {}
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                refused = await self._writer.write(wishes) if self._writer else dict.fromkeys(wishes, NO_WRITES)
+        except DeviceError as error:
+            log.warning("%s: writing failed, it is not known what arrived: %s", self.name, error)
+            refused = dict.fromkeys(wishes, str(error))
+        except TimeoutError:
+            raise LinkError(f"{self.name}: the driver did not come back from writing in {PATIENCE_S:.0f} s") from None
+        self.counters.writes += len(wishes) - len(refused)
+        self.counters.refused_writes += len(refused)
+        if self.on_written:
+            for row, value in wishes.items():
+                self.on_written(row, value, refused.get(row))
+
+    def _broken(self, trouble: str) -> None:
+        self.counters.broken += 1
+        if self.state is not LinkState.DOWN or trouble != self.trouble:
+            log.warning("%s: down: %s", self.name, trouble)
+        self._enter(LinkState.DOWN, trouble)
+
+    def _silent(self, device: str, trouble: str) -> None:
+        """Let a device rest. Raises `LinkError` when no device of the link answers any more: the line is dead."""
+        self.counters.silent += 1
+        rest = self._rests.setdefault(device, _Rest())
+        if rest.failures == 0:
+            log.warning("%s: %s does not answer and is probed now and then: %s", self.name, device, trouble)
+        rest.until = time.monotonic() + backoff_s(rest.failures + 1, LONGEST_REST_S)
+        rest.failures += 1
+        if self._rests.keys() >= {group.device for group in self.driver.groups}:
+            raise LinkError(trouble)
+        self._enter(LinkState.DEGRADED, trouble)
+
+    def _enter(self, state: LinkState, trouble: str = "") -> None:
+        changed = state is not self.state
+        self.state, self.trouble = state, trouble
+        if changed:
+            if state is LinkState.UP:
+                log.info("%s: up", self.name)
+            if self.on_state:
+                self.on_state()
