@@ -1,0 +1,42 @@
+"""What the documentation shows is run."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from drivers.contract import Kind, LinkError, Point, Quality
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def python_blocks(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+async def test_the_driver_of_the_how_to_works(tmp_path: Path) -> None:
+    (source,) = python_blocks(DOCS / "how-to" / "write-a-driver.md")
+    module = ModuleType("file_driver")
+    sys.modules[module.__name__] = module
+    try:
+        exec(compile(source, "write-a-driver.md", "exec"), module.__dict__)  # noqa: S102  # our own documentation
+        (tmp_path / "temp").write_text("48312\n")
+        device = module.FileDevice(folder=tmp_path)
+        points = [Point(tag, "board", module.FilePoint(file=file), 100) for tag, file in (("A", "temp"), ("B", "gone"))]
+        driver = module.Files({"board": device}, points)
+        await driver.open()
+        await driver.read(0)
+        assert driver.image.value(0) == 48312.0
+        assert driver.image.quality.tolist() == [Quality.GOOD, Quality.BAD]
+        assert driver.image.kinds.tolist() == [Kind.FLOAT, Kind.FLOAT]
+        await driver.close()
+
+        lost = module.Files({"board": module.FileDevice(folder=tmp_path / "nowhere")}, points)
+        with pytest.raises(LinkError, match="folder"):
+            await lost.open()
+    finally:
+        del sys.modules[module.__name__]
