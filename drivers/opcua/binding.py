@@ -1,0 +1,117 @@
+"""The plan, once the server's nodes are known: which node each row reads, in which column, and what it can not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from asyncua import ua
+from asyncua.ua.attribute_ids import AttributeIds
+
+from drivers.contract import Image, Kind, Quality
+from drivers.opcua.codec import ARRAY, KINDS, NOT_ARRAY, STRUCTURE, Cell, encode
+from drivers.opcua.nodes import Absent, Node
+from drivers.opcua.plan import Place, Plan
+from drivers.reasons import reason_code
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a group reads of the server as it is now."""
+
+    nodes: Sequence[ua.ReadValueId]
+    """Each node once."""
+    cells: Sequence[Cell]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What holds from one `open` to the next."""
+
+    image: Image
+    requests: Sequence[Request]
+    """One a group."""
+    unfit: Mapping[int, str]
+    """row -> why it cannot be read as long as this session lasts"""
+
+
+NO_BINDING = Binding(Image(()), (), {})
+
+
+def bind(plan: Plan, nodes: Sequence[Node | Absent], image: Image) -> Binding:
+    """Give every row the column of what its node sends; `image` stays where that is what it has already."""
+    kinds = [Kind(kind) for kind in image.kinds.tolist()]
+    unfit: dict[int, str] = {}
+    for row, place in enumerate(plan.places):
+        node = nodes[place.node]
+        if reason := _unfit(place, node):
+            unfit[row] = reason
+        elif isinstance(node, Node) and place.declared is None and node.sends is not None:
+            kinds[row] = KINDS[node.sends]
+    if kinds != image.kinds.tolist():
+        image = Image(kinds)
+    for row, reason in unfit.items():
+        image.quality[row] = Quality.BAD
+        image.reason[row] = reason_code(reason)
+    requests = [_request(plan, nodes, image, group.rows.tolist(), unfit) for group in plan.groups]
+    return Binding(image, requests, unfit)
+
+
+def write_value(place: Place, node: Node | Absent, value: bool | int | float | str) -> ua.WriteValue:
+    """What is sent to set a point. Raises `ValueError` with the reason where the value or the node does not fit."""
+    if isinstance(node, Absent):
+        raise ValueError(node.reason)  # noqa: TRY004 - a refusal like the others, not a mistake of the caller
+    if node.takes is None:
+        raise ValueError("the server does not tell the type of the node: give the node a data type on the server")
+    if reason := _misshapen(place, node):
+        raise ValueError(reason)
+    try:
+        content = encode(value, node.takes)
+    except ValueError as error:
+        raise ValueError(f"the node {node.id.to_string()} {error}") from None
+    if place.index is not None:
+        content = ua.Variant([content.Value], node.takes)
+    return ua.WriteValue(
+        node.id,
+        ua.IntegerId(AttributeIds.Value),
+        None if place.index is None else str(place.index),
+        ua.DataValue(content, StatusCode=None),
+    )
+
+
+def _unfit(place: Place, node: Node | Absent) -> str:
+    """Why a point cannot be read from its node; "" when it can."""
+    if isinstance(node, Absent):
+        return node.reason
+    if node.sends is None:
+        return ""
+    if node.sends not in KINDS:
+        return STRUCTURE
+    if place.declared is not None and KINDS[node.sends] is not place.kind:
+        return f"type is given as {place.declared.name}, but the node is {node.sends.name}: correct it, or leave it out"
+    return _misshapen(place, node)
+
+
+def _misshapen(place: Place, node: Node) -> str:
+    if node.is_array == (place.index is not None):
+        return ""
+    return ARRAY if node.is_array else NOT_ARRAY
+
+
+def _request(
+    plan: Plan, nodes: Sequence[Node | Absent], image: Image, rows: Sequence[int], unfit: Collection[int]
+) -> Request:
+    answers: dict[int, int] = {}
+    wanted: list[ua.ReadValueId] = []
+    cells: list[Cell] = []
+    for row in rows:
+        place = plan.places[row]
+        node = nodes[place.node]
+        if row in unfit or isinstance(node, Absent):
+            continue
+        if place.node not in answers:
+            answers[place.node] = len(wanted)
+            wanted.append(ua.ReadValueId(node.id, ua.IntegerId(AttributeIds.Value)))
+        kind = Kind(int(image.kinds[row]))
+        cells.append(Cell(answers[place.node], row, kind, int(image.cells[row]), place.index))
+    return Request(wanted, cells)

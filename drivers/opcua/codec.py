@@ -1,0 +1,259 @@
+"""Values of OPC UA to values of an image, and back: no I/O in this file.
+
+Rules of this file: a value is decoded exactly or not at all, and a value is written in the type of its node or
+refused. What cannot be decoded costs its own point only.
+"""
+
+from __future__ import annotations
+
+import math
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from asyncua import ua
+from asyncua.ua.status_codes import get_name_and_doc
+
+from drivers.contract import Image, Kind, Quality
+from drivers.reasons import reason_code
+
+Type = ua.VariantType
+
+KINDS: dict[Type, Kind] = {
+    Type.Boolean: Kind.BOOL,
+    **dict.fromkeys((Type.SByte, Type.Int16, Type.Int32, Type.Int64), Kind.INT),
+    **dict.fromkeys((Type.Byte, Type.UInt16, Type.UInt32, Type.UInt64), Kind.UINT),
+    Type.Float: Kind.FLOAT32,
+    Type.Double: Kind.FLOAT,
+    **dict.fromkeys(
+        (
+            Type.String,
+            Type.DateTime,
+            Type.Guid,
+            Type.ByteString,
+            Type.XmlElement,
+            Type.NodeId,
+            Type.ExpandedNodeId,
+            Type.StatusCode,
+            Type.QualifiedName,
+            Type.LocalizedText,
+        ),
+        Kind.TEXT,
+    ),
+}
+"""Built-in type -> column; what is not here (structures, variants, data values) fits no column."""
+
+INTEGERS: dict[Type, np.iinfo[Any]] = {
+    Type.SByte: np.iinfo(np.int8),
+    Type.Byte: np.iinfo(np.uint8),
+    Type.Int16: np.iinfo(np.int16),
+    Type.UInt16: np.iinfo(np.uint16),
+    Type.Int32: np.iinfo(np.int32),
+    Type.UInt32: np.iinfo(np.uint32),
+    Type.Int64: np.iinfo(np.int64),
+    Type.UInt64: np.iinfo(np.uint64),
+}
+
+STRUCTURE = "the node is a structure: name the node of one of its fields instead"
+ARRAY = "the node is an array: give the element to read, as index: 0"
+NOT_ARRAY = "the node is no array: delete index"
+
+_NULL = reason_code("the server has no value for the node (null)")
+_STRUCTURE = reason_code(STRUCTURE)
+_ARRAY = reason_code(ARRAY)
+_NOT_ARRAY = reason_code(NOT_ARRAY)
+_SHORT = reason_code("the array of the node has no such element: lower index")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SEVERITY_BITS = 30
+_CODE_BITS = 0xFFFF_0000
+"""OPC 10000-4 7.39.1: the upper half names the status, the lower half holds flags."""
+_UNCERTAIN = 1
+
+Timestamp = Literal["source", "server", "tick"]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Where one element of an answer goes."""
+
+    answer: int
+    """Position of its node in the request."""
+    row: int
+    kind: Kind
+    position: int
+    """Position in the column of its kind."""
+    index: int | None
+
+
+@lru_cache(maxsize=4096)
+def quality_of(status: int) -> tuple[Quality, int]:
+    """Quality by the severity bits, and the code of the reason, which keeps the status' name."""
+    severity = status >> _SEVERITY_BITS
+    if severity == 0:
+        return Quality.GOOD, 0
+    quality = Quality.UNCERTAIN if severity == _UNCERTAIN else Quality.BAD
+    return quality, reason_code(f"the server says {status_text(status)}")
+
+
+def status_text(status: int) -> str:
+    """The name of a status code and what the specification says about it."""
+    code = status & _CODE_BITS
+    name, meaning = get_name_and_doc(code)
+    return f"0x{code:08X}" if meaning.startswith("Unknown StatusCode") else f"{name} ({meaning.strip().rstrip('.')})"
+
+
+def decode(answers: Sequence[ua.DataValue], cells: Sequence[Cell], image: Image, timestamp: Timestamp) -> list[Cell]:
+    """Fill the rows of a group from the answers to its request; return the cells whose column does not fit.
+
+    A row that has no value keeps the one it had, and says so by its quality.
+    """
+    misfits: list[Cell] = []
+    columns, qualities, reasons, times = image.columns, image.quality, image.reason, image.source_time
+    for cell in cells:
+        answer = answers[cell.answer]
+        quality, reason = (Quality.GOOD, 0) if answer.StatusCode is None else quality_of(answer.StatusCode.value)
+        if quality is not Quality.BAD:
+            value, lacking = element(answer.Value, cell.index)
+            if lacking:
+                quality, reason = Quality.BAD, lacking
+            elif KINDS[(found := answer.Value.VariantType)] is not cell.kind:
+                quality, reason = Quality.BAD, _misfit(found, cell.kind)
+                misfits.append(cell)
+            else:
+                columns[cell.kind][cell.position] = as_text(value, found) if cell.kind is Kind.TEXT else value
+        qualities[cell.row] = quality
+        reasons[cell.row] = reason
+        times[cell.row] = _unix(answer, timestamp)
+    return misfits
+
+
+def element(value: ua.Variant | None, index: int | None) -> tuple[Any, int]:
+    """The one value that a point takes of a node's, or the code of the reason why there is none."""
+    if value is None or value.VariantType is Type.Null:
+        return None, _NULL
+    if value.VariantType not in KINDS:
+        return None, _STRUCTURE
+    if not value.is_array:
+        return (value.Value, 0) if index is None else (None, _NOT_ARRAY)
+    if index is None:
+        return None, _ARRAY
+    elements: list[Any] = ua.flatten(value.Value) or []
+    return (elements[index], 0) if index < len(elements) else (None, _SHORT)
+
+
+def as_text(value: Any, found: Type) -> str:
+    """A value that is no number as text: ISO 8601 in UTC for times, hexadecimal for bytes."""
+    match found:
+        case Type.String | Type.XmlElement:
+            return _clean(value)
+        case Type.LocalizedText:
+            return _clean(value.Text)
+        case Type.ByteString:
+            return (value or b"").hex()
+        case Type.DateTime:
+            return _utc(value).isoformat().replace("+00:00", "Z")
+        case Type.QualifiedName:
+            return f"{value.NamespaceIndex}:{_clean(value.Name)}"
+        case Type.StatusCode:
+            return status_text(value.value).partition(" ")[0]
+        case Type.NodeId | Type.ExpandedNodeId:
+            return _clean(value.to_string())
+        case _:
+            return str(value)
+
+
+def _clean(text: str | None) -> str:
+    """Null is the empty string (OPC 10000-6 5.1.9); bytes that are no UTF-8 become U+FFFD, which JSON can carry."""
+    return "" if text is None else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def _utc(time: datetime) -> datetime:
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _unix(answer: ua.DataValue, timestamp: Timestamp) -> float:
+    time = None
+    if timestamp == "source":
+        time = answer.SourceTimestamp
+    elif timestamp == "server":
+        time = answer.ServerTimestamp
+    return math.nan if time is None else (_utc(time) - _EPOCH).total_seconds()
+
+
+@lru_cache(maxsize=1024)
+def _misfit(found: Type, kind: Kind) -> int:
+    return reason_code(
+        f"the node now sends {found.name} where it sent {_KIND_NAMES[kind]}: it is learned anew at the next connect"
+    )
+
+
+def encode(value: bool | int | float | str, target: Type) -> ua.Variant:
+    """Make the value that a node of type `target` takes. Raises `ValueError` with the reason where it does not fit."""
+    if target is Type.Boolean:
+        if not isinstance(value, bool):
+            raise ValueError(f"takes true or false, not {value!r}")
+        return ua.Variant(value, target)
+    if target in INTEGERS:
+        return ua.Variant(_integer(value, target), target)
+    if target in {Type.Float, Type.Double}:
+        return ua.Variant(_real(value, target), target)
+    if target not in _FROM_TEXT:
+        raise ValueError(f"is of type {target.name}, which cannot be written")
+    make, what = _FROM_TEXT[target]
+    try:
+        return ua.Variant(make(value), target)
+    except (ValueError, TypeError):
+        raise ValueError(f"takes {what}, not {value!r}") from None
+
+
+def _integer(value: bool | float | str, target: Type) -> int:
+    if isinstance(value, bool | str) or not math.isfinite(value) or value != int(value):
+        raise ValueError(f"takes a whole number, not {value!r}")
+    limits = INTEGERS[target]
+    if not int(limits.min) <= value <= int(limits.max):
+        raise ValueError(f"is {target.name} and takes {limits.min} to {limits.max}, not {value!r}")
+    return int(value)
+
+
+def _real(value: bool | float | str, target: Type) -> float:
+    if isinstance(value, bool | str) or not math.isfinite(value):
+        raise ValueError(f"takes a number, not {value!r}")
+    limit = float(np.finfo(np.float32 if target is Type.Float else np.float64).max)
+    if abs(value) > limit:
+        raise ValueError(f"is {target.name} and takes numbers up to {limit:g}, not {value!r}")
+    if isinstance(value, int) and int(np.float32(value) if target is Type.Float else float(value)) != value:
+        raise ValueError(f"is {target.name} and cannot hold the whole number {value!r} exactly")
+    return float(value)
+
+
+def _text(text: object) -> str:
+    if not isinstance(text, str):
+        raise TypeError(text)
+    return text
+
+
+def _time(text: str) -> datetime:
+    """A time without a zone is in UTC."""
+    return _utc(datetime.fromisoformat(text)).astimezone(UTC)
+
+
+_FROM_TEXT: dict[Type, tuple[Callable[[Any], Any], str]] = {
+    Type.String: (_text, "a text"),
+    Type.LocalizedText: (lambda text: ua.LocalizedText(_text(text)), "a text"),
+    Type.ByteString: (bytes.fromhex, "bytes in hexadecimal"),
+    Type.DateTime: (_time, "a time as 2026-01-31T12:00:00Z"),
+    Type.Guid: (lambda text: uuid.UUID(_text(text)), "a GUID as 09087e75-8e5e-499b-954f-f2a9603db28a"),
+}
+
+_KIND_NAMES = {
+    Kind.FLOAT32: "Float",
+    Kind.FLOAT: "Double",
+    Kind.INT: "a signed integer",
+    Kind.UINT: "an unsigned integer",
+    Kind.BOOL: "Boolean",
+    Kind.TEXT: "a text",
+}

@@ -1,0 +1,129 @@
+"""The driver of OPC UA servers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from asyncua import ua
+
+from drivers.contract import Group, Image, LinkError, Options, Point
+from drivers.opcua import options as opcua_options
+from drivers.opcua.binding import NO_BINDING, bind, write_value
+from drivers.opcua.codec import decode, status_text
+from drivers.opcua.hints import hints
+from drivers.opcua.link import Link
+from drivers.opcua.nodes import MISSING, NO_NAMESPACE, Absent, Node, find_nodes
+from drivers.opcua.plan import make_plan
+
+_log = logging.getLogger("skidlink.drivers.opcua")
+
+_HINTS_AT_ONCE = 20
+"""How many missing nodes are looked into at one connect; a wrong namespace would else browse for each of thousands."""
+_RELEARN_AFTER_S = 60.0
+"""The least time between two connects that are made to learn the types of nodes anew."""
+
+_TIMESTAMPS = {
+    "source": ua.TimestampsToReturn.Source,
+    "server": ua.TimestampsToReturn.Server,
+    "tick": ua.TimestampsToReturn.Neither,
+}
+
+
+class OpcUa:
+    """One session with an OPC UA server, for all devices of its endpoint."""
+
+    DeviceOptions: ClassVar[type[Options]] = opcua_options.DeviceOptions
+    PointOptions: ClassVar[type[Options]] = opcua_options.PointOptions
+
+    def __init__(self, devices: Mapping[str, opcua_options.DeviceOptions], points: Sequence[Point]) -> None:
+        self._plan = make_plan(devices, points)
+        self._link = Link(
+            next(iter(devices.values())).endpoint, max(device.timeout_ms for device in devices.values()) / 1000
+        )
+        self._nodes: Sequence[Node | Absent] = ()
+        self._binding = NO_BINDING
+        self._opened = 0.0
+        self._misfit = ""
+        """What no longer fits its column, until the next `open` learns it anew."""
+        self._told: set[str] = set()
+        """What the log has said already, so that it does not at each connect."""
+        self.groups: Sequence[Group] = self._plan.groups
+        self.plan: Sequence[str] = self._plan.lines(limit=0)
+        self.image = Image([place.kind for place in self._plan.places])
+
+    @staticmethod
+    def link_name(options: opcua_options.DeviceOptions, /) -> str:
+        """The endpoint, in its normal form."""
+        return options.endpoint
+
+    async def open(self) -> None:
+        """Connect, find every node and learn what it holds. A node that is not there makes its own tags bad."""
+        await self._link.open()
+        try:
+            self._nodes = await find_nodes(self._link, self._plan.addresses)
+            self._binding = bind(self._plan, self._nodes, self.image)
+            await self._tell_unfit()
+        except BaseException:
+            await self.close()
+            raise
+        self.image = self._binding.image
+        self.plan = self._plan.lines(self._link.limits.read)
+        self._misfit = ""
+        self._opened = time.monotonic()
+
+    async def read(self, group: int) -> None:
+        """Read each node of a group once, and fill the rows."""
+        self._require_open()
+        if self._misfit and time.monotonic() - self._opened > _RELEARN_AFTER_S:
+            raise LinkError(f"{self._link.endpoint}: {self._misfit}: connecting anew to learn it")
+        options = self._plan.devices[self.groups[group].device]
+        request = self._binding.requests[group]
+        answers = await self._link.read(request.nodes, _TIMESTAMPS[options.timestamp], options.timeout_ms / 1000)
+        for cell in decode(answers, request.cells, self.image, options.timestamp):
+            if self._plan.places[cell.row].declared is None:
+                self._misfit = f"the node of tag {self._plan.places[cell.row].tag} has changed its type"
+
+    async def write(self, values: Mapping[int, bool | int | float | str]) -> Mapping[int, str]:
+        """Write values in the types of their nodes, and without timestamps, which many PLCs refuse."""
+        self._require_open()
+        refused: dict[int, str] = {}
+        sent: dict[int, ua.WriteValue] = {}
+        for row, value in values.items():
+            place = self._plan.places[row]
+            try:
+                sent[row] = write_value(place, self._nodes[place.node], value)
+            except ValueError as error:
+                refused[row] = str(error)
+        answers = await self._link.write(list(sent.values()))
+        for (row, request), status in zip(sent.items(), answers, strict=True):
+            if not status.is_good():
+                refused[row] = (
+                    f"the server refuses {values[row]!r} for {request.NodeId.to_string()}: {status_text(status.value)}"
+                )
+        return refused
+
+    async def close(self) -> None:
+        """Let the session go, within about a second."""
+        self._binding = NO_BINDING
+        self._nodes = ()
+        await self._link.close()
+
+    def _require_open(self) -> None:
+        if not self._nodes and self._plan.addresses:
+            raise LinkError(f"{self._link.endpoint}: not connected: open the link first")
+
+    async def _tell_unfit(self) -> None:
+        """Log why points cannot be read, each once; of a node that is not there, with what the server has instead."""
+        addresses, places = self._plan.addresses, self._plan.places
+        news = {row: why for row, why in self._binding.unfit.items() if places[row].tag not in self._told}
+        self._told.update(places[row].tag for row in news)
+        absent = dict.fromkeys(places[row].node for row, why in news.items() if why in {MISSING, NO_NAMESPACE})
+        looked_up = list(absent)[:_HINTS_AT_ONCE]
+        found = dict(zip(looked_up, await hints(self._link, [addresses[node] for node in looked_up]), strict=True))
+        for row, why in news.items():
+            node = places[row].node
+            hint = found.get(node, f"{addresses[node].text}: {why}")
+            _log.warning("%s: tag %s: %s", self._link.endpoint, places[row].tag, hint)

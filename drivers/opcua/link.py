@@ -1,0 +1,319 @@
+"""One session with an OPC UA server: its requests, each with a deadline, and its failures in a technician's words.
+
+Rules of this file:
+
+* A connection that is lost stays lost. Each `open` makes a new client: one that was disconnected cannot be used again.
+* Every request has a deadline of its own, so that a server that neither answers nor closes is noticed.
+* Whatever breaks the link is a `LinkError`; whatever the server says about one node is in that node's answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import struct
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar
+
+from asyncua import ua
+from asyncua.client.client import Client
+from asyncua.client.ua_session import UaSession
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.status_codes import StatusCodes
+
+from drivers.contract import LinkError
+from drivers.opcua.faults import link_error
+from drivers.opcua.plan import batches
+
+_log = logging.getLogger("skidlink.drivers.opcua")
+logging.getLogger("asyncua").setLevel(logging.WARNING)
+logging.getLogger("asyncua.client").setLevel(logging.ERROR)  # its warnings reach us as exceptions too
+
+SESSION_TIMEOUT_S = 60.0
+"""After this long without a request the server may drop the session: what we ask for, the server decides."""
+CHANNEL_LIFETIME_S = 3600.0
+"""How long the keys of the secure channel may be used: what we ask for, the server decides."""
+_RENEW_AFTER = 0.75
+"""Part of its lifetime after which the secure channel is renewed: OPC 10000-4 5.6.2.1."""
+_PROBES_PER_SESSION_TIMEOUT = 3
+_GOODBYE_S = 1.0
+"""How long the server may take to let the session go."""
+
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
+
+_UNDECODABLE = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadDecodingError)))
+_DECODING_ERRORS = (ua.UaError, ValueError, TypeError, LookupError, AttributeError, OverflowError, struct.error)
+"""What asyncua's decoder raises on a value that it does not understand."""
+_TOO_MUCH = frozenset(
+    (
+        StatusCodes.BadTooManyOperations,
+        StatusCodes.BadEncodingLimitsExceeded,
+        StatusCodes.BadRequestTooLarge,
+        StatusCodes.BadResponseTooLarge,
+    )
+)
+"""By these a server refuses a whole request, and has done nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most operations that the server takes in one request; 0: any number (OPC 10000-5 6.3.11)."""
+
+    read: int = 0
+    write: int = 0
+    browse: int = 0
+    translate: int = 0
+
+
+Operation = Literal["read", "write", "browse", "translate"]
+
+_LIMIT_NODES: dict[Operation, int] = {
+    "read": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
+    "write": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite,
+    "browse": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
+    "translate": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds,
+}
+_NAMESPACE_ARRAY = ObjectIds.Server_NamespaceArray
+
+
+class Link:
+    """A session that is opened and closed any number of times."""
+
+    def __init__(self, endpoint: str, timeout_s: float) -> None:
+        self.endpoint = endpoint
+        self.limits = Limits()
+        self.namespaces: Sequence[str] = ()
+        """The server's namespace URIs by index, as they were at the last `open`."""
+        self.timeout_s = timeout_s
+        self._client: Client | None = None
+        self._upkeep: asyncio.Task[None] | None = None
+        self._lost: LinkError | None = None
+        """What the upkeep found; the next request raises it."""
+        self._undecodable: set[tuple[ua.NodeId, int]] = set()
+
+    async def open(self) -> None:
+        """Connect, and learn what holds as long as the session: namespaces and limits. Raises `LinkError`."""
+        await self.close()
+        self._undecodable.clear()
+        self._lost = None
+        self.limits = Limits()
+        client = Client(self.endpoint, timeout=self.timeout_s)
+        client.name = client.description = "Skidlink"
+        client.session_timeout = int(SESSION_TIMEOUT_S * 1000)
+        client.secure_channel_timeout = int(CHANNEL_LIFETIME_S * 1000)
+        self._client = client
+        try:
+            async with self._deadline("connecting"):
+                # The steps of `Client.connect`, without its background tasks: to reconnect is our caller's work.
+                await client.connect_socket()
+                await client.send_hello()
+                await client.open_secure_channel()
+                await client.create_session()
+                await client.activate_session()
+            await self._learn_server()
+        except BaseException:
+            await self.close()
+            raise
+        self._upkeep = asyncio.create_task(self._keep(client), name=f"upkeep of {self.endpoint}")
+
+    async def close(self) -> None:
+        """Let the session go, within about a second; never raises."""
+        upkeep, self._upkeep = self._upkeep, None
+        client, self._client = self._client, None
+        if upkeep is not None:
+            upkeep.cancel()
+            await asyncio.wait([upkeep])
+        if client is None:
+            return
+        protocol = client.uaclient.protocol
+        transport = None if protocol is None else protocol.transport
+        try:
+            if transport is not None:
+                async with asyncio.timeout(min(self.timeout_s, _GOODBYE_S)):
+                    await client.close_session()
+                    await client.close_secure_channel()
+        except (OSError, *_DECODING_ERRORS) as error:
+            _log.debug("%s: the server did not answer the goodbye: %r", self.endpoint, error)
+        finally:
+            client.disconnect_socket()
+            if transport is not None:
+                transport.abort()  # else what a black hole has not taken keeps the socket open
+        await asyncio.sleep(0)  # the transport closes its socket in the loop's next turn
+
+    async def read(
+        self,
+        nodes: Sequence[ua.ReadValueId],
+        timestamps: ua.TimestampsToReturn = ua.TimestampsToReturn.Neither,
+        timeout_s: float | None = None,
+    ) -> list[ua.DataValue]:
+        """Read attributes. A node whose answer cannot be decoded gets the status BadDecodingError.
+
+        Such a node is not asked again until the next `open`. Raises `LinkError`.
+        """
+        spoilers = frozenset(self._undecodable)
+        wanted = [node for node in nodes if _key(node) not in spoilers] if spoilers else nodes
+
+        async def request(batch: Sequence[ua.ReadValueId]) -> list[ua.DataValue]:
+            return await self._read_decodable(batch, timestamps)
+
+        async with self._deadline("reading", timeout_s):
+            answers = await self._in_batches("read", wanted, request)
+        if len(wanted) == len(nodes):
+            return answers
+        found = iter(answers)
+        return [_UNDECODABLE if _key(node) in spoilers else next(found) for node in nodes]
+
+    async def write(self, values: Sequence[ua.WriteValue]) -> list[ua.StatusCode]:
+        """Write attributes, one request after another so that their order holds. Raises `LinkError`."""
+
+        async def request(batch: Sequence[ua.WriteValue]) -> list[ua.StatusCode]:
+            return await self._session.write(ua.WriteParameters(list(batch)))
+
+        async with self._deadline("writing"):
+            answers: list[ua.StatusCode] = []
+            for part in batches(len(values), self.limits.write):
+                answers += await self._in_batches("write", values[part], request)
+            return answers
+
+    async def translate(self, paths: Sequence[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
+        """Find the nodes at the end of browse paths. Raises `LinkError`."""
+
+        async def request(batch: Sequence[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
+            return await self._session.translate_browsepaths_to_nodeids(list(batch))
+
+        async with self._deadline("looking up nodes"):
+            return await self._in_batches("translate", paths, request)
+
+    async def browse(self, nodes: Sequence[ua.BrowseDescription]) -> list[list[ua.ReferenceDescription]]:
+        """The references of each node, all of them; none where the server refuses. Raises `LinkError`."""
+
+        async def request(batch: Sequence[ua.BrowseDescription]) -> list[list[ua.ReferenceDescription]]:
+            session = self._session
+            answers = await session.browse(ua.BrowseParameters(NodesToBrowse=list(batch)))
+            found = [list(answer.References or ()) for answer in answers]
+            rest = {place: answer.ContinuationPoint for place, answer in enumerate(answers) if answer.ContinuationPoint}
+            while rest:
+                more = await session.browse_next(ua.BrowseNextParameters(False, list(rest.values())))
+                for place, answer in zip(list(rest), more, strict=True):
+                    found[place] += answer.References or ()
+                    rest[place] = answer.ContinuationPoint
+                rest = {place: point for place, point in rest.items() if point}
+            return found
+
+        async with self._deadline("browsing"):
+            return await self._in_batches("browse", nodes, request)
+
+    @property
+    def _session(self) -> UaSession:
+        if self._lost is not None:
+            raise self._lost
+        if self._client is None:
+            raise LinkError(f"{self.endpoint}: not connected: open the link first")
+        return self._client.uaclient.session
+
+    @contextlib.asynccontextmanager
+    async def _deadline(self, doing: str, timeout_s: float | None = None) -> AsyncIterator[None]:
+        """Bound the time of a request, and turn whatever breaks it into `LinkError`."""
+        seconds = timeout_s or self.timeout_s
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except (OSError, *_DECODING_ERRORS) as error:
+            raise link_error(self.endpoint, doing, error, seconds) from error
+
+    async def _in_batches(
+        self,
+        operation: Operation,
+        items: Sequence[_Item],
+        request: Callable[[Sequence[_Item]], Awaitable[list[_Answer]]],
+    ) -> list[_Answer]:
+        """Send as many requests as the server's limit asks for, all in flight together.
+
+        A server may take less than it says (or say nothing): a request that it finds too large is sent in halves, and
+        that limit is kept until the next `open`.
+        """
+
+        async def attempt(batch: Sequence[_Item]) -> list[_Answer]:
+            try:
+                answers = await request(batch)
+            except ua.UaStatusCodeError as error:
+                if error.code not in _TOO_MUCH or len(batch) == 1:
+                    raise
+                half = (len(batch) + 1) // 2
+                known = getattr(self.limits, operation)
+                self.limits = replace(self.limits, **{operation: min(half, known) if known else half})
+                return await attempt(batch[:half]) + await attempt(batch[half:])
+            if len(answers) != len(batch):
+                raise ua.UaError(f"{len(batch)} operations, but {len(answers)} answers")
+            return answers
+
+        parts = list(batches(len(items), getattr(self.limits, operation)))
+        if len(parts) == 1:
+            return await attempt(items)
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(attempt(items[part])) for part in parts]
+        except ExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+        return [answer for task in tasks for answer in task.result()]
+
+    async def _read_decodable(
+        self, batch: Sequence[ua.ReadValueId], timestamps: ua.TimestampsToReturn
+    ) -> list[ua.DataValue]:
+        """Read a batch; where one value spoils its decoding, find that one by halving."""
+        try:
+            return await self._session.read(ua.ReadParameters(TimestampsToReturn=timestamps, NodesToRead=list(batch)))
+        except ua.UaStatusCodeError:
+            raise
+        except _DECODING_ERRORS as error:
+            if len(batch) > 1:
+                half = len(batch) // 2
+                return await self._read_decodable(batch[:half], timestamps) + await self._read_decodable(
+                    batch[half:], timestamps
+                )
+            _log.warning("%s: the value of %s cannot be decoded: %r", self.endpoint, batch[0].NodeId.to_string(), error)
+            self._undecodable.add(_key(batch[0]))
+            return [_UNDECODABLE]
+
+    async def _learn_server(self) -> None:
+        answers = await self.read([value_of(ua.NodeId(node)) for node in (_NAMESPACE_ARRAY, *_LIMIT_NODES.values())])
+        values = [None if answer.Value is None else answer.Value.Value for answer in answers]
+        self.namespaces = [str(uri) for uri in values[0]] if isinstance(values[0], list) else []
+        limits = {
+            name: value if isinstance(value, int) else 0 for name, value in zip(_LIMIT_NODES, values[1:], strict=True)
+        }
+        self.limits = Limits(**limits)
+
+    async def _keep(self, client: Client) -> None:
+        """Keep session and secure channel alive through long pauses between requests."""
+        pause = max(client.session_timeout / 1000 / _PROBES_PER_SESSION_TIMEOUT, 0.1)
+        renewal = time.monotonic() + client.secure_channel_timeout / 1000 * _RENEW_AFTER
+        while self._lost is None:
+            await asyncio.sleep(min(pause, max(renewal - time.monotonic(), 0)))
+            try:
+                async with self._deadline("keeping the session alive"):
+                    if time.monotonic() < renewal:
+                        await self._session.read(ua.ReadParameters(NodesToRead=[_SERVER_STATE]))
+                    else:
+                        await client.open_secure_channel(renew=True)
+                        client.uaclient.revolve_security_token()
+                        renewal = time.monotonic() + client.secure_channel_timeout / 1000 * _RENEW_AFTER
+            except LinkError as error:
+                self._lost = error
+
+
+def value_of(node: ua.NodeId, attribute: AttributeIds = AttributeIds.Value) -> ua.ReadValueId:
+    """What to read: an attribute of a node, its value if nothing else is said."""
+    return ua.ReadValueId(node, ua.IntegerId(attribute))
+
+
+def _key(node: ua.ReadValueId) -> tuple[ua.NodeId, int]:
+    return node.NodeId, node.AttributeId
+
+
+_SERVER_STATE = value_of(ua.NodeId(ObjectIds.Server_ServerStatus_State))

@@ -1,0 +1,175 @@
+"""Addresses to nodes of the server as it is now, and what these nodes hold.
+
+Namespace indices, and with them node ids, may change whenever a PLC program is downloaded; so all of this is asked anew
+at each connect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from asyncua import ua
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIds
+from asyncua.ua.status_codes import StatusCodes
+
+from drivers.opcua.address import Address, BrowsePath, Identifier, Namespace, Step
+from drivers.opcua.codec import Type
+from drivers.opcua.link import Link, value_of
+
+MISSING = "the server has no such node: the log says what is near"
+NO_NAMESPACE = "the server has no such namespace: the log says which it has"
+NO_VARIABLE = "the node is an object or a method and has no value: name a variable below it"
+
+_ROOT = ua.NodeId(ObjectIds.RootFolder)
+_HIERARCHICAL = ua.NodeId(ObjectIds.HierarchicalReferences)
+_HAS_SUBTYPE = ua.NodeId(ObjectIds.HasSubtype)
+_WHOLE = 0xFFFF_FFFF
+"""Remaining path index of a path that was followed to its end: OPC 10000-4 5.9.4.2."""
+_NODE_UNKNOWN = frozenset((StatusCodes.BadNodeIdUnknown, StatusCodes.BadNodeIdInvalid))
+_DEEPEST_TYPE = 16
+"""Levels of subtypes after which a server's type tree is taken for a loop."""
+_BUILT_IN: dict[object, Type | None] = {
+    **{member.value: member for member in Type if member is not Type.Null and member is not Type.Variant},
+    ObjectIds.Enumeration: Type.Int32,
+    **dict.fromkeys((ObjectIds.BaseDataType, ObjectIds.Number, ObjectIds.Integer, ObjectIds.UInteger), None),
+}
+"""Identifier of a data type in namespace 0 -> its built-in type, None where it is abstract: OPC 10000-6 5.1.2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A node of the server, and what it holds."""
+
+    id: ua.NodeId
+    sends: Type | None
+    """The built-in type of the values that it sends; None where the server does not tell."""
+    takes: Type | None
+    """The built-in type of the values that it takes."""
+    is_array: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Why an address leads to no node."""
+
+    reason: str
+
+
+async def find_nodes(link: Link, addresses: Sequence[Address]) -> list[Node | Absent]:
+    """Find and learn the node of each address. Raises `LinkError`."""
+    ids: dict[int, ua.NodeId] = {}
+    absent: dict[int, Absent] = {}
+    paths: dict[int, BrowsePath] = {}
+    for place, address in enumerate(addresses):
+        if any(_index_of(link, namespace) is None for namespace in _namespaces(address)):
+            absent[place] = Absent(NO_NAMESPACE)
+        elif isinstance(address, Identifier):
+            ids[place] = ua.NodeId(address.value, _index_of(link, address.namespace) or 0, address.type)
+        else:
+            paths[place] = address
+    for place, found in zip(paths, await follow(link, [path.steps for path in paths.values()]), strict=True):
+        if found is None:
+            absent[place] = Absent(MISSING)
+        else:
+            ids[place] = found
+    learned = dict(zip(ids, await _learn(link, list(ids.values())), strict=True))
+    return [absent[place] if place in absent else learned[place] for place in range(len(addresses))]
+
+
+async def follow(link: Link, paths: Sequence[Sequence[Step]]) -> list[ua.NodeId | None]:
+    """Follow each path from the root folder; None where it leads nowhere. Raises `LinkError`."""
+    if not paths:
+        return []
+    answers = await link.translate([ua.BrowsePath(_ROOT, _relative_path(link, steps)) for steps in paths])
+    return [
+        next((target.TargetId for target in answer.Targets or () if target.RemainingPathIndex == _WHOLE), None)
+        for answer in answers
+    ]
+
+
+def _relative_path(link: Link, steps: Sequence[Step]) -> ua.RelativePath:
+    return ua.RelativePath(
+        [
+            ua.RelativePathElement(
+                _HIERARCHICAL,
+                IsInverse=False,
+                IncludeSubtypes=True,
+                TargetName=ua.QualifiedName(step.name, _index_of(link, step.namespace) or 0),
+            )
+            for step in steps
+        ]
+    )
+
+
+def _namespaces(address: Address) -> set[Namespace]:
+    return {address.namespace} if isinstance(address, Identifier) else {step.namespace for step in address.steps}
+
+
+def _index_of(link: Link, namespace: Namespace) -> int | None:
+    """The index that a namespace has on the server now; None where it has no such URI."""
+    if isinstance(namespace, int):
+        return namespace
+    return link.namespaces.index(namespace) if namespace in link.namespaces else None
+
+
+async def _learn(link: Link, ids: Sequence[ua.NodeId]) -> list[Node | Absent]:
+    """Learn types by the values that the nodes hold, which is what is decoded; else by their data type."""
+    wanted = (AttributeIds.Value, AttributeIds.DataType, AttributeIds.ValueRank)
+    answers = await link.read([value_of(node, attribute) for attribute in wanted for node in ids]) if ids else []
+    count = len(ids)
+    values, ranks = answers[:count], answers[2 * count :]
+    types = await _built_in_types(link, [_data_type(answer) for answer in answers[count : 2 * count]])
+    found: list[Node | Absent] = []
+    for node, value, takes, rank in zip(ids, values, types, ranks, strict=True):
+        status = 0 if value.StatusCode is None else value.StatusCode.value
+        if status in _NODE_UNKNOWN:
+            found.append(Absent(MISSING))
+        elif status == StatusCodes.BadAttributeIdInvalid:
+            found.append(Absent(NO_VARIABLE))
+        elif value.Value is not None and value.Value.VariantType is not Type.Null:
+            sends = value.Value.VariantType
+            found.append(Node(node, sends, takes or sends, bool(value.Value.is_array)))
+        else:
+            is_array = rank.Value is not None and isinstance(rank.Value.Value, int) and rank.Value.Value >= 0
+            found.append(Node(node, takes, takes, is_array))
+    return found
+
+
+async def _built_in_types(link: Link, data_types: Sequence[ua.NodeId | None]) -> list[Type | None]:
+    """The built-in type by which values of each data type are encoded; None for the abstract and the unknown.
+
+    A type that is none itself is followed to its supertypes, all of them a level at a time: OPC 10000-6 5.1.2.
+    """
+    ancestors = {data_type: data_type for data_type in data_types if data_type is not None}
+    found: dict[ua.NodeId, Type | None] = {}
+    for _ in range(_DEEPEST_TYPE):
+        for data_type, ancestor in ancestors.items():
+            if ancestor.NamespaceIndex == 0 and ancestor.Identifier in _BUILT_IN:
+                found[data_type] = _BUILT_IN[ancestor.Identifier]
+        ancestors = {data_type: ancestor for data_type, ancestor in ancestors.items() if data_type not in found}
+        if not ancestors:
+            break
+        above = await link.browse([_supertype_of(ancestor) for ancestor in ancestors.values()])
+        ancestors = {
+            data_type: references[0].NodeId
+            for data_type, references in zip(ancestors, above, strict=True)
+            if references
+        }
+    return [None if data_type is None else found.get(data_type) for data_type in data_types]
+
+
+def _supertype_of(data_type: ua.NodeId) -> ua.BrowseDescription:
+    return ua.BrowseDescription(
+        NodeId=data_type,
+        BrowseDirection=ua.BrowseDirection.Inverse,
+        ReferenceTypeId=_HAS_SUBTYPE,
+        IncludeSubtypes=False,
+        ResultMask=ua.UInt32(ua.BrowseResultMask.None_),
+    )
+
+
+def _data_type(answer: ua.DataValue) -> ua.NodeId | None:
+    found = None if answer.Value is None else answer.Value.Value
+    return found if isinstance(found, ua.NodeId) else None

@@ -1,0 +1,103 @@
+"""What is read together, known before the server is: no I/O in this file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from asyncua import ua
+
+from drivers.contract import Group, Kind, Point, groups_of
+from drivers.opcua.address import Address, parse_address
+from drivers.opcua.codec import KINDS
+from drivers.opcua.options import DeviceOptions, PointOptions
+
+DECLARED = {
+    "bool": ua.VariantType.Boolean,
+    "int8": ua.VariantType.SByte,
+    "uint8": ua.VariantType.Byte,
+    "int16": ua.VariantType.Int16,
+    "uint16": ua.VariantType.UInt16,
+    "int32": ua.VariantType.Int32,
+    "uint32": ua.VariantType.UInt32,
+    "int64": ua.VariantType.Int64,
+    "uint64": ua.VariantType.UInt64,
+    "float32": ua.VariantType.Float,
+    "float64": ua.VariantType.Double,
+    "string": ua.VariantType.String,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one point is on its server."""
+
+    tag: str
+    device: str
+    node: int
+    """Position in `Plan.addresses`."""
+    index: int | None
+    declared: ua.VariantType | None
+
+    @property
+    def kind(self) -> Kind:
+        """The column before the server has been asked."""
+        return Kind.FLOAT if self.declared is None else KINDS[self.declared]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Every point of one session, and the nodes that they share."""
+
+    devices: Mapping[str, DeviceOptions]
+    places: Sequence[Place]
+    """One a point, in the order of the points."""
+    addresses: Sequence[Address]
+    """Each node once, however many points take elements of it."""
+    groups: Sequence[Group]
+
+    def nodes_of(self, group: int) -> list[int]:
+        """The nodes that a group reads, each once: positions in `addresses`."""
+        return list(dict.fromkeys(self.places[row].node for row in self.groups[group].rows.tolist()))
+
+    def lines(self, limit: int) -> list[str]:
+        """What each group costs when the server takes `limit` nodes a request (0: any number)."""
+        found: list[str] = []
+        for number, group in enumerate(self.groups):
+            nodes = len(self.nodes_of(number))
+            requests = len(list(batches(nodes, limit)))
+            cadences = sum(other.device == group.device for other in self.groups)
+            found.append(
+                f"{group.device}: {_count(requests, 'request')} read{'s' if requests == 1 else ''} "
+                f"{_count(nodes, 'node')} for {_count(group.rows.size, 'tag')}"
+                f"{f' every {group.every_ms} ms' if cadences > 1 else ''}"
+            )
+        return found
+
+
+def make_plan(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> Plan:
+    """Give every point its place."""
+    known: dict[str, int] = {}
+    addresses: list[Address] = []
+    places: list[Place] = []
+    for point in points:
+        options = point.options
+        if not isinstance(options, PointOptions):
+            raise TypeError(f"tag {point.tag}: an OPC UA point takes opcua.PointOptions, not {type(options).__name__}")
+        if options.node not in known:
+            known[options.node] = len(addresses)
+            addresses.append(parse_address(options.node))
+        declared = None if options.type is None else DECLARED[options.type]
+        places.append(Place(point.tag, point.device, known[options.node], options.index, declared))
+    return Plan(devices, places, addresses, groups_of(points))
+
+
+def batches(count: int, limit: int) -> Iterator[slice]:
+    """Cut `count` operations into the fewest requests of at most `limit` (0: any number), as even as they go."""
+    requests = 1 if limit == 0 else -(-count // limit)
+    for request in range(requests if count else 0):
+        yield slice(count * request // requests, count * (request + 1) // requests)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
