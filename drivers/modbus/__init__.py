@@ -1,0 +1,1 @@
+"""Modbus, without asyncio in its plan, codec, PDUs and transactions."""

@@ -1,0 +1,53 @@
+"""What happened on a link and with each of its devices, as plain numbers for whoever wants to look."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True)
+class DeviceCounters:
+    """One device id since the driver was made."""
+
+    requests: int = 0
+    """Requests sent, repeats among them."""
+    repeats: int = 0
+    replies: int = 0
+    """Answers that were what was asked for."""
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    late: int = 0
+    """Answers that came after their request was given up."""
+    short: int = 0
+    """Answers with less data than asked for."""
+    wrong: int = 0
+    """Answers refused for any other flaw."""
+    timeouts: int = 0
+    exceptions: Counter[int] = field(default_factory=Counter[int])
+    """exception code -> how often"""
+    round_trips: deque[float] = field(default_factory=lambda: deque[float](maxlen=1024))
+    """Seconds from request to answer, the last 1024."""
+
+    def round_trip(self, share: float) -> float | None:
+        """The seconds within which this share (0 to 1) of the last round trips ended; None before the first."""
+        if not self.round_trips:
+            return None
+        ordered = sorted(self.round_trips)
+        return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+
+@dataclass(slots=True)
+class LinkCounters:
+    """One link since the driver was made."""
+
+    connects: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    unasked: int = 0
+    """Answers that nobody waited for and nobody had given up."""
+
+    @property
+    def reconnects(self) -> int:
+        """How often the link was opened again."""
+        return max(0, self.connects - 1)

@@ -1,0 +1,160 @@
+"""What a UOD says about a Modbus device and its points, checked where it is written."""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import Annotated, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from drivers.contract import Options
+from drivers.modbus.datatypes import BOOL, DATA_TYPES, DataType, letters, spelled
+from drivers.modbus.pdu import MAX_READ_REGISTERS, Table
+
+MAX_ADDRESS = 0xFFFF
+
+TypeName = Literal[
+    "bool", "int8_high", "int8_low", "uint8_high", "uint8_low", "int16", "uint16", "int32", "uint32", "int64", "uint64",
+    "float16", "float32", "float64", "bcd16", "bcd32", "string",
+]  # fmt: skip
+
+Address = Annotated[int, Field(ge=0, le=MAX_ADDRESS)]
+
+
+def _order(value: object) -> object:
+    return spelled(value) if isinstance(value, str) else value
+
+
+WordOrder = Annotated[str, BeforeValidator(_order)]
+
+
+class DeviceOptions(Options):
+    """What every Modbus device takes, whatever carries its frames."""
+
+    device_id: Annotated[int, Field(ge=0, le=255)] = 1
+    """The unit id; a device that is itself the TCP server often wants 1, 0 or 255."""
+    timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
+    """How long one answer may take, and the connecting."""
+    retries: Annotated[int, Field(ge=0, le=10)] = 2
+    """How often a request without an answer, or refused as busy, is repeated."""
+    word_order: WordOrder = "ABCD"
+    """The order of the bytes and words of its values, for points that do not say their own."""
+    max_gap: Annotated[int, Field(ge=0, le=MAX_READ_REGISTERS)] = 8
+    """How many registers that nobody asked for may be read to save a request (16 bits count as one)."""
+    max_block: Annotated[int, Field(ge=1, le=MAX_READ_REGISTERS)] = MAX_READ_REGISTERS
+    """How many registers one request may read (16 coils or discrete inputs count as one)."""
+    max_in_flight: Annotated[int, Field(ge=1, le=256)] = 1
+    """How many requests the device takes before it has answered the first."""
+    pause_after_connect_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
+    pause_between_requests_ms: Annotated[int, Field(ge=0, le=10_000)] = 0
+
+    @model_validator(mode="after")
+    def _word_order_of_any_length(self) -> Self:
+        if len(self.word_order) != 4:
+            raise ValueError(
+                f"word_order {self.word_order} of a device must have four letters (ABCD, CDAB, BADC, DCBA); other "
+                "forms are for single points"
+            )
+        return self
+
+
+class TcpDeviceOptions(DeviceOptions):
+    """A device behind Modbus TCP."""
+
+    host: Annotated[str, Field(min_length=1)]
+    port: Annotated[int, Field(ge=1, le=65_535)] = 502
+
+
+def _modicon(value: int | str) -> tuple[Table, int]:
+    """Read the one-based notation: the first digit is the table, the four or five others the place in it.
+
+    A number without its leading zeros (1 to 9999) is a coil. Raises `ValueError`.
+    """
+    text = str(value).strip()
+    digits = text.zfill(5) if isinstance(value, int) or len(text) < 5 else text
+    tables = {"0": Table.COIL, "1": Table.DISCRETE, "3": Table.INPUT, "4": Table.HOLDING}
+    if not re.fullmatch(r"[0134]\d{4,5}", digits) or not 1 <= int(digits[1:]) <= MAX_ADDRESS + 1:
+        raise ValueError(
+            f"modicon {text} is not an address: use five or six digits, the first 0 (coil), 1 (discrete), 3 (input) "
+            "or 4 (holding), the others counted from 1, as 40101 or 400101"
+        )
+    return tables[digits[0]], int(digits[1:]) - 1
+
+
+class PointOptions(Options):
+    """What a tag on a Modbus device takes."""
+
+    holding: Address | None = None
+    """The protocol's own address of a holding register, counted from 0."""
+    input: Address | None = None
+    """The protocol's own address of an input register, counted from 0."""
+    coil: Address | None = None
+    discrete: Address | None = None
+    modicon: int | str | None = None
+    """The one-based notation with the table as its first digit, as 40101 or 400101."""
+    type: TypeName | None = None
+    """Without it: bool for coils, discrete inputs and single bits, else uint16."""
+    length: Annotated[int, Field(ge=1, le=MAX_READ_REGISTERS)] | None = None
+    """The registers of a string."""
+    bit: Annotated[int, Field(ge=0, le=15)] | None = None
+    """One bit of a register, 0 being the least significant."""
+    word_order: WordOrder | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        given = [
+            name for name in ("holding", "input", "coil", "discrete", "modicon") if getattr(self, name) is not None
+        ]
+        if len(given) != 1:
+            said = " and ".join(given) or "none of them"
+            raise ValueError(f"give exactly one of holding, input, coil, discrete and modicon, not {said}")
+        table, address = self.place
+        a_table = (
+            f"a {table}" if table.is_bits else f"an {table} register" if table is Table.INPUT else f"a {table} register"
+        )
+        if table.is_bits:
+            for key in ("length", "bit", "word_order"):
+                if getattr(self, key) is not None:
+                    raise ValueError(f"{a_table} has no {key}: leave it out")
+            if self.type not in {None, "bool"}:
+                raise ValueError(f"{a_table} is one bit and its type is bool, not {self.type}")
+        if self.bit is not None and self.type not in {None, "bool"}:
+            raise ValueError(f"a bit of a register has the type bool, not {self.type}: leave out bit or type")
+        if self.type == "string" and self.length is None:
+            raise ValueError("a string needs length: the number of registers that it takes")
+        if self.type != "string" and self.length is not None:
+            raise ValueError(f"length is for strings; {self.data_type.name} has a length of its own")
+        if address + self.count - 1 > MAX_ADDRESS:
+            raise ValueError(f"address {address} + {self.count} registers runs past {MAX_ADDRESS}")
+        if self.word_order is not None:
+            letters(self.word_order, self.count if self.type != "string" else 1)
+        return self
+
+    @cached_property
+    def place(self) -> tuple[Table, int]:
+        """The table and the protocol address."""
+        if self.modicon is not None:
+            return _modicon(self.modicon)
+        for table in Table:
+            address: int | None = getattr(self, table.value)
+            if address is not None:
+                return table, address
+        raise ValueError("a point without an address")
+
+    @property
+    def key(self) -> str:
+        """The key in which the author gave the address."""
+        return "modicon" if self.modicon is not None else self.place[0].value
+
+    @property
+    def data_type(self) -> DataType:
+        """The type, said or understood."""
+        if self.type is not None:
+            return DATA_TYPES[self.type]
+        return BOOL if self.bit is not None or self.place[0].is_bits else DATA_TYPES["uint16"]
+
+    @property
+    def count(self) -> int:
+        """How many registers, or bits of a table of bits, it takes."""
+        return self.length or self.data_type.registers

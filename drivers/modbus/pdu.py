@@ -1,0 +1,172 @@
+"""Protocol data units: what is asked, and whether an answer is one.
+
+Source: MODBUS Application Protocol Specification V1.1b3, section 6 (functions) and 7 (exceptions). A request carries
+what its answer must begin with and how long it must be, so that no answer of another request passes for its own.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+
+class Table(StrEnum):
+    """The four tables of a device, in the words of the UOD."""
+
+    COIL = "coil"
+    DISCRETE = "discrete"
+    INPUT = "input"
+    HOLDING = "holding"
+
+    @property
+    def is_bits(self) -> bool:
+        """Whether an address holds one bit, not a register of sixteen."""
+        return self in {Table.COIL, Table.DISCRETE}
+
+    @property
+    def is_writable(self) -> bool:
+        """Whether the protocol has a function that writes here."""
+        return self in {Table.COIL, Table.HOLDING}
+
+
+class Function(IntEnum):
+    """The function codes in use (sections 6.1 to 6.16)."""
+
+    READ_COILS = 0x01
+    READ_DISCRETE_INPUTS = 0x02
+    READ_HOLDING_REGISTERS = 0x03
+    READ_INPUT_REGISTERS = 0x04
+    WRITE_SINGLE_COIL = 0x05
+    WRITE_SINGLE_REGISTER = 0x06
+    WRITE_MULTIPLE_COILS = 0x0F
+    WRITE_MULTIPLE_REGISTERS = 0x10
+    MASK_WRITE_REGISTER = 0x16
+
+
+READ_FUNCTIONS = {
+    Table.COIL: Function.READ_COILS,
+    Table.DISCRETE: Function.READ_DISCRETE_INPUTS,
+    Table.HOLDING: Function.READ_HOLDING_REGISTERS,
+    Table.INPUT: Function.READ_INPUT_REGISTERS,
+}
+
+MAX_READ_REGISTERS = 125
+MAX_READ_BITS = 2000
+MAX_WRITE_REGISTERS = 123
+"""What fits one request (sections 6.1, 6.3, 6.12)."""
+
+ILLEGAL_FUNCTION = 0x01
+ILLEGAL_DATA_ADDRESS = 0x02
+ILLEGAL_DATA_VALUE = 0x03
+ACKNOWLEDGE = 0x05
+DEVICE_BUSY = 0x06
+GATEWAY_PATH_UNAVAILABLE = 0x0A
+GATEWAY_TARGET_SILENT = 0x0B
+
+EXCEPTION_NAMES = {
+    ILLEGAL_FUNCTION: "illegal function",
+    ILLEGAL_DATA_ADDRESS: "illegal data address",
+    ILLEGAL_DATA_VALUE: "illegal data value",
+    0x04: "device failure",
+    ACKNOWLEDGE: "acknowledged, still at work",
+    DEVICE_BUSY: "device busy",
+    0x07: "negative acknowledge",
+    0x08: "memory parity error",
+    GATEWAY_PATH_UNAVAILABLE: "gateway path unavailable",
+    GATEWAY_TARGET_SILENT: "gateway target device failed to respond",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The device answered with an exception."""
+
+    code: int
+
+    def __str__(self) -> str:
+        return f"{EXCEPTION_NAMES.get(self.code, 'unknown exception')} (exception {self.code:02X})"
+
+
+class Flaw(StrEnum):
+    """Why an answer is not the answer to its request."""
+
+    SHORT = "the device answers with less than was asked for"
+    LONG = "the device answers with more than was asked for"
+    FUNCTION = "the device answers with another function than was asked for"
+    ECHO = "the device's answer does not repeat what was asked for"
+    DEVICE_ID = "the answer bears another device_id than was asked"
+
+
+Reply = bytes | Refusal | Flaw
+"""What came of a request: the data behind its echo (nothing for a write), an exception, or an answer to be refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a device."""
+
+    pdu: bytes
+    echo: bytes
+    """What the answer begins with: of a read the function and the byte count, of a write all that it must repeat."""
+    reply_size: int
+    """The bytes of an answer that is no exception."""
+
+    def check(self, pdu: bytes) -> Reply:
+        """Tell what an answer says; nothing but the very length and echo asked for passes as data."""
+        if len(pdu) == self.reply_size and pdu.startswith(self.echo):
+            return pdu[len(self.echo) :]
+        function = pdu[0]
+        if function == self.pdu[0] | 0x80:
+            return Refusal(pdu[1]) if len(pdu) == 2 else Flaw.LONG
+        if function != self.pdu[0]:
+            return Flaw.FUNCTION
+        if len(pdu) < self.reply_size:
+            return Flaw.SHORT
+        return Flaw.LONG if len(pdu) > self.reply_size else Flaw.ECHO
+
+
+_FIELDS = struct.Struct(">BHH")
+
+
+def read(table: Table, address: int, count: int) -> Request:
+    """Ask for `count` registers or bits (sections 6.1 to 6.4)."""
+    function = READ_FUNCTIONS[table]
+    size = (count + 7) // 8 if table.is_bits else 2 * count
+    return Request(_FIELDS.pack(function, address, count), bytes((function, size)), 2 + size)
+
+
+def _echoed(pdu: bytes, echo: bytes) -> Request:
+    return Request(pdu, echo, len(echo))
+
+
+def write_coil(address: int, *, on: bool) -> Request:
+    """Set one coil (section 6.5)."""
+    pdu = _FIELDS.pack(Function.WRITE_SINGLE_COIL, address, 0xFF00 if on else 0)
+    return _echoed(pdu, pdu)
+
+
+def write_register(address: int, data: bytes) -> Request:
+    """Set one register to two bytes (section 6.6)."""
+    pdu = struct.pack(">BH2s", Function.WRITE_SINGLE_REGISTER, address, data)
+    return _echoed(pdu, pdu)
+
+
+def write_coils(address: int, values: list[bool]) -> Request:
+    """Set coils that follow each other (section 6.11)."""
+    packed = sum(1 << index for index, on in enumerate(values) if on)
+    head = _FIELDS.pack(Function.WRITE_MULTIPLE_COILS, address, len(values))
+    size = (len(values) + 7) // 8
+    return _echoed(head + bytes((size,)) + packed.to_bytes(size, "little"), head)
+
+
+def write_registers(address: int, data: bytes) -> Request:
+    """Set registers that follow each other, two bytes each, in one request (section 6.12)."""
+    head = _FIELDS.pack(Function.WRITE_MULTIPLE_REGISTERS, address, len(data) // 2)
+    return _echoed(head + bytes((len(data),)) + data, head)
+
+
+def mask_register(address: int, keep: int, put: int) -> Request:
+    """Set a register to `(register & keep) | (put & ~keep)` (section 6.16)."""
+    pdu = struct.pack(">BHHH", Function.MASK_WRITE_REGISTER, address, keep, put)
+    return _echoed(pdu, pdu)

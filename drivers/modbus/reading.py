@@ -1,0 +1,183 @@
+"""The reading of one group, block by block, and what it learns about places that the device refuses.
+
+A block that is refused for its address (exception 02 or 03) is halved until the points at fault are found. They are
+bad, the others are read around them from then on, and one of them is tried again now and then. Nothing of it is
+forgotten before the process ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from drivers.contract import Image, Quality
+from drivers.modbus.link import Device, Link
+from drivers.modbus.pdu import ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE, Flaw, Refusal, Reply
+from drivers.modbus.plan import Block, GroupPlan
+from drivers.reasons import reason_code, reason_text
+
+log = logging.getLogger("skidlink.drivers.modbus")
+
+RETRY_LOST_S = 60.0
+"""How long a refused place is left alone before it is tried again."""
+
+NOT_DECIMAL = reason_code("the register holds no decimal digits (BCD)")
+
+
+@dataclass(slots=True)
+class _Lost:
+    """A place that the device refuses."""
+
+    block: Block
+    reason: int
+    retry_at: float
+
+
+class GroupReading:
+    """Reads one group into the image."""
+
+    def __init__(self, plan: GroupPlan, device: Device, link: Link, image: Image) -> None:
+        self._plan = plan
+        self._device = device
+        self._link = link
+        self._image = image
+        self._raw = np.zeros(plan.raw_size, np.uint8)
+        self._blocks = list(plan.blocks)
+        self._lost: list[_Lost] = []
+        self._said: set[str] = set()
+
+    async def read(self) -> None:
+        """Read all blocks, then fill the group's rows in one go.
+
+        Raises `LinkError` or `DeviceError`, the rows untouched.
+        """
+        now = time.monotonic()
+        blocks = list(self._blocks)
+        retried = next((lost for lost in self._lost if now >= lost.retry_at), None)
+        if retried is not None:
+            blocks.append(retried.block)
+        replies = await self._ask(blocks)
+        if retried is not None:
+            self._retried(retried, replies.pop(), now)
+        bad: dict[Block, int] = {}
+        for block, reply in zip(self._blocks[: len(replies)], replies, strict=True):
+            if isinstance(reply, bytes):
+                continue
+            if _is_refused_place(reply):
+                await self._find_holes(block, reply, now, bad)
+            else:
+                bad[block] = self._trouble(block, reply)
+        self._fill(bad)
+
+    async def _ask(self, blocks: Sequence[Block]) -> list[Reply]:
+        """Read blocks and keep what was answered."""
+        if not blocks:
+            return []
+        replies = await self._link.exchange(self._device, [block.request for block in blocks])
+        for block, reply in zip(blocks, replies, strict=True):
+            if isinstance(reply, bytes):
+                block.store(self._raw, reply)
+        return replies
+
+    def _fill(self, bad: dict[Block, int]) -> None:
+        image, rows = self._image, self._plan.group.rows
+        invalid = self._plan.decoder.decode(self._raw, image)
+        image.quality[rows] = Quality.GOOD
+        image.reason[rows] = 0
+        if invalid.size:
+            image.quality[invalid] = Quality.BAD
+            image.reason[invalid] = NOT_DECIMAL
+        for block, reason in [*bad.items(), *((lost.block, lost.reason) for lost in self._lost)]:
+            for field in block.fields:
+                image.quality[field.row] = Quality.BAD
+                image.reason[field.row] = reason
+
+    async def _find_holes(self, block: Block, refusal: Reply, now: float, bad: dict[Block, int]) -> None:
+        """Replace a refused block by the parts of it that are answered; the points at fault are lost."""
+        answered: list[tuple[int, int]] = []
+        faults: list[tuple[int, Reply]] = []
+        refused: list[tuple[int, int, Reply]] = [(0, len(block.spans), refusal)]
+        while refused:
+            faults += [(begin, reply) for begin, end, reply in refused if end - begin == 1]
+            halves = [
+                half
+                for begin, end, _ in refused
+                if end - begin > 1
+                for half in ((begin, (begin + end) // 2), ((begin + end) // 2, end))
+            ]
+            replies = await self._ask([block.part(*half) for half in halves])
+            refused = []
+            for half, reply in zip(halves, replies, strict=True):
+                if _is_refused_place(reply):
+                    refused.append((*half, reply))
+                else:
+                    answered.append(half)
+                    if not isinstance(reply, bytes):
+                        bad[block.part(*half)] = self._trouble(block.part(*half), reply)
+        if faults:
+            answered = await self._join(block, answered)
+        place = self._blocks.index(block)
+        self._blocks[place : place + 1] = [block.part(*part) for part in sorted(answered)]
+        for begin, reply in faults:
+            self._lose(block.part(begin, begin + 1), reply, now)
+        if not faults:
+            self._advise(block, sorted(answered))
+
+    async def _join(self, block: Block, parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Try to read all between two points at fault in one request again, and keep to it where that is answered."""
+        runs: list[list[tuple[int, int]]] = []
+        for begin, end in sorted(parts):
+            if runs and runs[-1][-1][1] == begin:
+                runs[-1].append((begin, end))
+            else:
+                runs.append([(begin, end)])
+        joined = [(run[0][0], run[-1][1]) for run in runs]
+        replies = await self._ask([block.part(*whole) for whole in joined])
+        kept: list[tuple[int, int]] = []
+        for run, whole, reply in zip(runs, joined, replies, strict=True):
+            kept += [whole] if isinstance(reply, bytes) else run
+        return kept
+
+    def _lose(self, block: Block, reply: Reply, now: float) -> None:
+        reason = reason_code(f"the device refuses {block}: {reply}")
+        self._lost.append(_Lost(block, reason, now + RETRY_LOST_S))
+        tags = ", ".join(field.tag for field in block.fields)
+        log.warning(
+            "%s: %s; bad: %s. Correct the address or take the tag out of the UOD; it is asked again every %.0f s",
+            self._device.name, reason_text(reason), tags, RETRY_LOST_S,
+        )  # fmt: skip
+
+    def _retried(self, lost: _Lost, reply: Reply, now: float) -> None:
+        if isinstance(reply, bytes):
+            self._lost.remove(lost)
+            self._blocks.append(lost.block)
+            log.info("%s: %s is answered again", self._device.name, lost.block)
+        else:
+            lost.retry_at = now + RETRY_LOST_S
+
+    def _trouble(self, block: Block, reply: Refusal | Flaw) -> int:
+        """The reason for points whose block was answered, but not with data; said once."""
+        text = f"the device refuses {block}: {reply}" if isinstance(reply, Refusal) else f"{block}: {reply}"
+        if text not in self._said:
+            self._said.add(text)
+            log.warning("%s: %s", self._device.name, text)
+        return reason_code(text)
+
+    def _advise(self, block: Block, parts: list[tuple[int, int]]) -> None:
+        """Say how to plan a block that is only answered in parts, though every point in it is."""
+        pieces = [block.part(*part) for part in parts]
+        gap = min(after.address - before.address - before.count for before, after in pairwise(pieces))
+        key = f"max_gap: {gap - 1}" if gap > 0 else f"max_block: {max(piece.count for piece in pieces)}"
+        log.warning(
+            "%s refuses to read %s at once, but answers it in %d parts: set %s for this device in the UOD",
+            self._device.name, block, len(parts), key,
+        )  # fmt: skip
+
+
+def _is_refused_place(reply: Reply) -> bool:
+    return isinstance(reply, Refusal) and reply.code in {ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE}

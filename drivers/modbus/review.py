@@ -1,0 +1,59 @@
+"""What can be said about Modbus points together, before anything is connected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from drivers.contract import Point, Remark
+from drivers.modbus.codec import Field, field_of
+from drivers.modbus.options import DeviceOptions, PointOptions
+from drivers.modbus.plan import too_long
+
+
+def fields_of(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> list[Field]:
+    """Resolve the points, one field a row."""
+    return [
+        field_of(row, point.tag, PointOptions.model_validate(point.options), devices[point.device].word_order)
+        for row, point in enumerate(points)
+    ]
+
+
+def review(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> list[Remark]:
+    """Point out what cannot work, and registers that are read as two different things."""
+    return list(_review(devices, points))
+
+
+def _review(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> Iterator[Remark]:
+    fields = fields_of(devices, points)
+    keys = [PointOptions.model_validate(point.options).key for point in points]
+    for point, field, key in zip(points, fields, keys, strict=True):
+        if point.write and not field.table.is_writable:
+            yield Remark(
+                field.tag, key, f"{field} cannot be written: an output needs a coil or a holding register", error=True
+            )
+        max_block = devices[point.device].max_block
+        if point.read and not field.table.is_bits and field.count > max_block:
+            yield Remark(field.tag, key, f"{field} takes {too_long(field.count, max_block)}", error=True)
+    read = [field for point, field in zip(points, fields, strict=True) if point.read and field.bit is None]
+    read.sort(key=lambda field: (points[field.row].device, field.table, field.address, field.end))
+    furthest: Field | None = None
+    for field in read:
+        here = (points[field.row].device, field.table)
+        if furthest is None or here != (points[furthest.row].device, furthest.table) or field.address >= furthest.end:
+            furthest = field
+            continue
+        if not _alike(field, furthest):
+            message = (
+                f"{field} ({field.data_type.name}) shares registers with {furthest.tag} at {furthest} "
+                f"({furthest.data_type.name}): check address and type if that is not meant"
+            )
+            yield Remark(field.tag, keys[field.row], message)
+        if field.end > furthest.end:
+            furthest = field
+
+
+def _alike(one: Field, other: Field) -> bool:
+    """Whether two fields read the same place, in ways of which none must be a mistake."""
+    same_place = (one.address, one.end) == (other.address, other.end)
+    halves = len(one.positions) == len(other.positions) == 1
+    return same_place and (halves or (one.data_type, one.positions) == (other.data_type, other.positions))

@@ -1,0 +1,102 @@
+"""Single values to a device: typed, checked, and confirmed by the echo of the request.
+
+A write whose answer does not come is not repeated: nobody can say whether it arrived, and the caller decides. Devices
+that lack a function (exception 01) are served by another one from then on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from drivers.contract import DeviceError
+from drivers.modbus.codec import Field, UnfitError, encode
+from drivers.modbus.link import Device, Link
+from drivers.modbus.pdu import (
+    ILLEGAL_FUNCTION,
+    MAX_WRITE_REGISTERS,
+    Flaw,
+    Refusal,
+    Request,
+    Table,
+    mask_register,
+    read,
+    write_coil,
+    write_register,
+    write_registers,
+)
+
+log = logging.getLogger("skidlink.drivers.modbus")
+
+
+class DeviceWriting:
+    """Writes to one device."""
+
+    def __init__(self, device: Device, link: Link) -> None:
+        self._device = device
+        self._link = link
+        self._turn = asyncio.Lock()
+        self._lacks_mask = False
+        self._lacks_single = False
+
+    async def write(self, field: Field, value: bool | int | float | str) -> str | None:
+        """Write one value; return why it was refused, or None when the device has confirmed it.
+
+        Raises `LinkError` or `DeviceError` when nobody can say whether it arrived.
+        """
+        if not field.table.is_writable:
+            return f"{field.tag}: {field} cannot be written, the protocol has no function for it: use coil or holding"
+        if field.count > MAX_WRITE_REGISTERS:
+            return f"{field.tag}: {field} takes {field.count} registers, a request writes {MAX_WRITE_REGISTERS} at most"
+        try:
+            data = encode(field, value)
+        except UnfitError as error:
+            return f"{field.tag}: {field} {error}"
+        async with self._turn:
+            if field.table is Table.COIL:
+                refusal = await self._send(field, write_coil(field.address, on=data != b"\0"))
+            elif len(data) == 1:
+                refusal = await self._write_part(field, data[0])
+            else:
+                refusal = await self._write_registers(field, data)
+        return None if refusal is None else f"{field.tag}: the device refuses to write {field}: {refusal}"
+
+    async def _send(self, field: Field, request: Request) -> Refusal | None:
+        (reply,) = await self._link.exchange(self._device, [request], once=True)
+        if isinstance(reply, Flaw):
+            raise DeviceError(
+                f"{self._device.name}: {reply}; it is not known whether {field.tag} ({field}) was written"
+            )
+        return reply if isinstance(reply, Refusal) else None
+
+    async def _write_registers(self, field: Field, data: bytes) -> Refusal | None:
+        if len(data) == 2 and not self._lacks_single:
+            refusal = await self._send(field, write_register(field.address, data))
+            if refusal is None or refusal.code != ILLEGAL_FUNCTION:
+                return refusal
+            self._lacks_single = True
+            log.info("%s has no function 06: single registers are written by function 16", self._device.name)
+        return await self._send(field, write_registers(field.address, data))
+
+    async def _write_part(self, field: Field, part: int) -> Refusal | None:
+        """Write a bit or a half of a register and leave the rest of it as it is."""
+        shift = 8 if field.positions[0] == 0 else 0
+        mask = (0xFF if field.bit is None else 1 << field.bit % 8) << shift
+        put = (part << shift) if field.bit is None else mask * part
+        if not self._lacks_mask:
+            refusal = await self._send(field, mask_register(field.address, ~mask & 0xFFFF, put))
+            if refusal is None or refusal.code != ILLEGAL_FUNCTION:
+                return refusal
+            self._lacks_mask = True
+            log.warning(
+                "%s has no function 22 (mask write): parts of a register are written by reading it first, and a change "
+                "that the device makes in between is lost",
+                self._device.name,
+            )
+        (reply,) = await self._link.exchange(self._device, [read(Table.HOLDING, field.address, 1)])
+        if isinstance(reply, Refusal):
+            return reply
+        if isinstance(reply, Flaw):
+            raise DeviceError(f"{self._device.name}: {reply}; {field.tag} ({field}) was not written")
+        register = int.from_bytes(reply, "big") & ~mask | put
+        return await self._write_registers(field, register.to_bytes(2, "big"))
