@@ -1,0 +1,140 @@
+"""From plain data to the model: what is at fault is left out, so that the rest can be checked too."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from engine.uod.faults import Finding, Path, did_you_mean
+from engine.uod.model import Author, Command, Derived, Device, ProcessValue, Tag, Uod
+
+PARTS: dict[str, type[BaseModel]] = {"devices": Device, "tags": Tag, "derived": Derived, "commands": Command}
+"""The sections of a UOD whose parts are named by their author."""
+
+_EXPECTED = {
+    "string_type": "a text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "list_type": "a list",
+    "dict_type": "keys with values",
+    "model_type": "keys with values",
+    "model_attributes_type": "keys with values",
+    "finite_number": "a finite number",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What could be read of a UOD."""
+
+    uod: Uod
+    """Without the parts at fault."""
+    broken: frozenset[tuple[str, str]]
+    """(section, name) of the parts that were left out, so that nobody complains of their absence."""
+    listed: tuple[int, ...]
+    """The places of `uod.process_values` in the author's list."""
+
+
+def draft_of(data: Any) -> tuple[Draft | None, list[Finding]]:
+    """Read plain data into the model; None only where there is nothing to read."""
+    if not isinstance(data, dict):
+        return None, [Finding((), "this is no UOD: expected keys with values", "start with `uod: NAME OF THE SKID`")]
+    sound = cast("dict[str, Any]", _copy(data))
+    findings: list[Finding] = []
+    broken: set[tuple[str, str]] = set()
+    unlisted: set[int] = set()
+    try:
+        uod = Uod.model_validate(sound)
+    except ValidationError as error:
+        details = error.errors(include_url=False)
+        findings = [finding_of(detail, (), _keys_at(_path(detail))) for detail in details]
+        for detail in details:
+            path = _path(detail)
+            if path[0] == "process_values" and len(path) > 1:
+                unlisted.add(cast("int", path[1]))
+            elif part := _leave_out(sound, path, detail["type"]):
+                broken.add(part)
+        if unlisted:
+            values = enumerate(sound["process_values"])
+            sound["process_values"] = [value for place, value in values if place not in unlisted]
+        uod = Uod.model_validate({"uod": "unnamed"} | sound)
+    places = range(len(uod.process_values) + len(unlisted))
+    return Draft(uod, frozenset(broken), tuple(place for place in places if place not in unlisted)), findings
+
+
+def finding_of(detail: ErrorDetails, prefix: Path, known: Iterable[str]) -> Finding:
+    """Put one of pydantic's errors into the author's words; `known` are the keys that may stand where it is."""
+    path = (*prefix, *_path(detail))
+    found = detail["input"]
+    kind = detail["type"]
+    hint = ""
+    if kind == "extra_forbidden":
+        message, hint = f"nobody reads the key {path[-1]!r}", did_you_mean(str(path[-1]), known, "keys here")
+    elif kind == "missing":
+        message = f"the key {path[-1]!r} is missing"
+    elif kind in {"literal_error", "enum"}:
+        allowed = re.findall(r"'([^']*)'", detail.get("ctx", {}).get("expected", ""))
+        message, hint = f"{found!r} is not possible here", did_you_mean(str(found), allowed, "values")
+    elif kind in _EXPECTED:
+        message = f"expected {_EXPECTED[kind]}, found {found!r}"
+        if kind == "string_type" and isinstance(found, (bool, int, float)):
+            hint = "put it in quotes"
+    else:
+        message = detail["msg"].removeprefix("Value error, ")
+        if isinstance(found, (bool, int, float, str)):
+            message += f", found {found!r}"
+    return Finding(path, message, hint)
+
+
+def keys_of(*models: type[BaseModel]) -> list[str]:
+    """The keys that a part takes."""
+    return [field.alias or name for model in models for name, field in model.model_fields.items()]
+
+
+def _path(detail: ErrorDetails) -> Path:
+    """Where an error is, without pydantic's own marks for union branches and keys."""
+    loc = detail["loc"]
+    if loc[:1] == ("process_values",):
+        loc = loc[:2] + loc[3:]
+    return tuple(part for part in loc if part != "[key]")
+
+
+def _keys_at(path: Path) -> list[str]:
+    """The keys that may stand beside the last key of a path."""
+    if len(path) <= 1:
+        return keys_of(Uod)
+    if path[0] == "author":
+        return keys_of(Author)
+    return keys_of(ProcessValue if path[0] == "process_values" else PARTS[str(path[0])])
+
+
+def _leave_out(data: dict[str, Any], path: Path, kind: str) -> tuple[str, str] | None:
+    """Delete what is at fault: a superfluous key alone, else the whole part, which is then returned."""
+    head = str(path[0])
+    whole = len(path) < 2 or not (head == "author" or (head in PARTS and isinstance(path[1], str)))
+    if whole:
+        data.pop(head, None)
+        return None
+    section, name = data[head], str(path[1])
+    if head != "author" and kind == "extra_forbidden":
+        section[name].pop(path[-1], None)
+        return None
+    section.pop(name, None)
+    return None if head == "author" else (head, name)
+
+
+def _copy(value: Any) -> Any:
+    """A copy of plain data, deep enough to delete keys from."""
+    if isinstance(value, dict):
+        return {key: _copy(item) for key, item in cast("dict[Any, Any]", value).items()}
+    return [_copy(item) for item in cast("list[Any]", value)] if isinstance(value, list) else value

@@ -1,0 +1,180 @@
+"""The unit operation definition as its author writes it, the same in YAML and in Python.
+
+Devices and tags carry the keys of their driver beside the common ones: they are the extra fields of `Device` and
+`Tag`, and are checked against the driver's own options when the UOD is resolved. A key that nobody reads is an error.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
+from pydantic import Tag as PydanticTag
+
+Number = Annotated[int | float, Field(allow_inf_nan=False)]
+"""A finite number; booleans are none."""
+Value = bool | int | float | str
+
+
+def _named(name: str) -> str:
+    if not name.strip() or name != name.strip():
+        raise ValueError("a name is a text without blanks at its ends")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_named)]
+
+
+RawChoice = Annotated[int, BeforeValidator(lambda value: int(value) if isinstance(value, bool) else value)]
+"""The raw value of a choice; true and false are 1 and 0."""
+
+
+class Strict(BaseModel):
+    """The base of all parts: an unknown key is an error, and the text under a field is its description."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, strict=True)
+
+
+class Author(Strict):
+    """Who answers for this UOD."""
+
+    name: str = ""
+    email: str = ""
+
+
+class Device(Strict):
+    """What answers on a link: an OPC UA server, one Modbus device id. The driver's keys stand beside these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    driver: str
+    """The name of the driver, as `skidlink drivers` lists them."""
+    every_ms: int | None = Field(default=None, ge=1)
+    """How often its tags are read, in milliseconds; once a tick if not given."""
+    stale_after_ms: int | None = Field(default=None, ge=1)
+    """Its values are stale when they were last known to hold longer ago than this."""
+    description: str = ""
+    """For people; shown with the hardware in Open Pectus."""
+
+
+class Tag(Strict):
+    """A named value of the skid, fed by a point of a device. The driver's keys stand beside these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    device: str
+    """The name of the device that has it."""
+    unit: str | None = None
+    """The unit in which it is published, as L/h, bar, degC, %."""
+    raw_unit: str | None = None
+    """The unit in which the device gives it, where that is another one; the conversion is worked out."""
+    direction: Literal["input", "output", "both"] = "input"
+    """input: read; output: written only; both: written, and read back."""
+    scale: Number = 1
+    """value = raw * scale + offset, in the raw unit"""
+    offset: Number = 0
+    """value = raw * scale + offset, in the raw unit"""
+    deadband: Number | str = 0
+    """Published when it changes by more than this, in its unit, or as "1%" of the span from min to max."""
+    min: Number | None = None
+    """The least value that is sensible, in its unit; nothing below is ever written."""
+    max: Number | None = None
+    """The greatest value that is sensible, in its unit; nothing above is ever written."""
+    outside: Literal["reject", "clamp"] = "reject"
+    """What becomes of a reading beyond min or max: reject makes it bad, clamp holds it at the limit."""
+    not_available: list[Number] = Field(default_factory=list[int | float])
+    """Raw values by which the device says that it has no reading, as 32767."""
+    safe_value: Value | None = None
+    """What an output is set to when nobody controls it: a value in its unit, or one of its choices."""
+    choices: dict[Name, RawChoice] = Field(default_factory=dict[str, int])
+    """The words for its raw values, as {Closed: 0, Open: 1}."""
+    stale_after_ms: int | None = Field(default=None, ge=1)
+    """Stale when it was last known to hold longer ago than this; else its device says."""
+    every_ms: int | None = Field(default=None, ge=1)
+    """How often it is read, in milliseconds; else its device says."""
+    republish_every_s: Number | None = Field(default=None, gt=0)
+    """Published at least this often, changed or not."""
+    description: str = ""
+    """For people."""
+
+
+class Derived(Strict):
+    """A reading that is computed from other tags each tick."""
+
+    expr: str
+    """The expression, as "PT01 - PT02"."""
+    unit: str | None = None
+    """The unit of the result."""
+    deadband: Number | str = 0
+    """Published when it changes by more than this, in its unit, or as "1%" of the span from min to max."""
+    min: Number | None = None
+    """The least value that is sensible; below it the reading is bad."""
+    max: Number | None = None
+    """The greatest value that is sensible; above it the reading is bad."""
+    choices: dict[Name, RawChoice] = Field(default_factory=dict[str, int])
+    """The words for its results, as {Low: 0, High: 1}."""
+    ignore_quality: bool = False
+    """True: computed from inputs that are not good, too."""
+    republish_every_s: Number | None = Field(default=None, gt=0)
+    """Published at least this often, changed or not."""
+    description: str = ""
+    """For people."""
+
+
+class Command(Strict):
+    """A word that a user or a method gives to set a tag."""
+
+    sets: str
+    """The output that it sets."""
+    argument: Literal["number", "choice", "text"] | None = None
+    """What follows the command's name; a choice where the tag has choices, else a number, if not given."""
+    units: list[str] = Field(default_factory=list[str])
+    """The units that a number may be given in; it is converted to the tag's unit."""
+    description: str = ""
+    """Shown to users as the help of the command."""
+
+
+class ProcessValue(Strict):
+    """A process value that users can set: with a field for a number or a text, or with a button for each choice."""
+
+    entry: str | None = None
+    """The name of the tag, shown with a field to enter a new value."""
+    choice: str | None = None
+    """The name of the tag, shown with a button for each choice."""
+    command: str | None = None
+    """The command that sets it. If not given: the one that sets this tag, or else one of the tag's own name is made."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.entry is None) == (self.choice is None):
+            raise ValueError("give either entry or choice; a value that is only shown is the tag's name alone")
+        return self
+
+
+def _shape(value: Any) -> str:
+    return "name" if isinstance(value, str) else "mapping"
+
+
+ShownValue = Annotated[
+    Annotated[str, PydanticTag("name")] | Annotated[ProcessValue, PydanticTag("mapping")], Discriminator(_shape)
+]
+
+
+class Uod(Strict):
+    """One skid."""
+
+    uod: Name
+    """The name of the skid, as it is listed in Open Pectus."""
+    author: Author = Field(default_factory=Author)
+    location: str = ""
+    """Where the skid stands."""
+    tick_ms: int = Field(default=100, ge=5, le=60_000)
+    """How often the skid is scanned."""
+    data_log_interval_s: Number = Field(default=5, gt=0)
+    """How often Open Pectus logs the process values of a run."""
+    devices: dict[Name, Device] = Field(default_factory=dict[str, Device])
+    tags: dict[Name, Tag] = Field(default_factory=dict[str, Tag])
+    derived: dict[Name, Derived] = Field(default_factory=dict[str, Derived])
+    commands: dict[Name, Command] = Field(default_factory=dict[str, Command])
+    process_values: list[ShownValue] = Field(default_factory=list[str | ProcessValue])
+    """What users of Open Pectus see, in this order: a tag's name, or {entry: NAME} or {choice: NAME} to set it too."""

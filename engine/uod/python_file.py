@@ -1,0 +1,131 @@
+"""The Python spelling: a file whose `create()` returns a `Uod`."""
+
+from __future__ import annotations
+
+import ast
+import sys
+import traceback
+from collections.abc import Iterator
+from importlib.machinery import SourceFileLoader
+from pathlib import Path as FilePath
+from types import ModuleType
+from typing import Any
+
+from pydantic import ValidationError
+
+from engine.uod import model
+from engine.uod.draft import finding_of, keys_of
+from engine.uod.faults import Fault, Path, Place, key_of
+from engine.uod.model import Uod
+
+
+class PythonText:
+    """One Python file, run once."""
+
+    def __init__(self, path: FilePath) -> None:
+        self.data: Any = None
+        self.faults: list[Fault] = []
+        self._path = path
+        self._tree = ast.Module([], [])
+        try:
+            self._tree = ast.parse(path.read_bytes(), str(path))
+            create = getattr(self._module(), "create", None)
+            uod = create() if callable(create) else create
+        except ValidationError as error:
+            self._wrong_part(error)
+        except Exception as error:  # noqa: BLE001  whatever the author's own code raises is for the author to read
+            self._raised(error)
+        else:
+            if isinstance(uod, Uod):
+                self.data = uod.model_dump(exclude_unset=True)
+            else:
+                message = "there is no function create()" if create is None else f"create() returned {uod!r}"
+                self._blame((), self._line_of_create(), message, "write def create() -> Uod, which returns the UOD")
+
+    def place(self, path: Path) -> Place:
+        """Where a key stands, as far as it is written out: in keywords, dictionaries and lists."""
+        scope: ast.AST = self._tree
+        found = Place(str(self._path), self._line_of_create(), None)
+        for part in path:
+            inside = _part(scope, part)
+            if inside is None:
+                break
+            at, scope = inside
+            found = Place(str(self._path), at.lineno, at.col_offset + 1)
+        return found
+
+    def _module(self) -> ModuleType:
+        """Run the file as a module; modules beside it can be imported."""
+        name = f"skidlink_uod_{self._path.stem}"
+        module = ModuleType(name)
+        module.__file__ = str(self._path)
+        sys.modules[name] = module
+        folder = str(self._path.resolve().parent)
+        sys.path.insert(0, folder)
+        try:
+            SourceFileLoader(name, str(self._path)).exec_module(module)
+        finally:
+            sys.path.remove(folder)
+        return module
+
+    def _wrong_part(self, error: ValidationError) -> None:
+        """A part was made with a wrong key or value: name the keyword where it was made."""
+        part = getattr(model, error.title, Uod)
+        line = self._line_of(error)
+        call = next((node for node in _walk(self._tree) if isinstance(node, ast.Call) and node.lineno == line), None)
+        for detail in error.errors(include_url=False):
+            finding = finding_of(detail, (), keys_of(part))
+            place = self.place(finding.path)
+            inside = _part(call, finding.path[0]) if call is not None and finding.path else None
+            if inside is not None:
+                place = Place(place.file, inside[0].lineno, inside[0].col_offset + 1)
+            elif part is not Uod:
+                place = Place(place.file, line)
+            key = key_of(finding.path) if part is Uod else f"{error.title}.{key_of(finding.path)}"
+            self.faults.append(Fault(place.file, place.line, place.column, key, finding.message, finding.hint))
+
+    def _raised(self, error: Exception) -> None:
+        if isinstance(error, SyntaxError) and error.filename == str(self._path):
+            self.faults.append(
+                Fault(str(self._path), error.lineno, error.offset, "", f"this is not Python: {error.msg}")
+            )
+        else:
+            self._blame((), self._line_of(error), f"{type(error).__name__}: {error}")
+
+    def _line_of(self, error: Exception) -> int | None:
+        """The author's own line that was at work when the error came up."""
+        frames = traceback.extract_tb(error.__traceback__)
+        return next((frame.lineno for frame in reversed(frames) if frame.filename == str(self._path)), None)
+
+    def _line_of_create(self) -> int:
+        functions = (node for node in self._tree.body if isinstance(node, ast.FunctionDef) and node.name == "create")
+        return next((node.lineno for node in functions), 1)
+
+    def _blame(self, path: Path, line: int | None, message: str, hint: str = "") -> None:
+        self.faults.append(Fault(str(self._path), line, None, key_of(path), message, hint))
+
+
+def _walk(scope: ast.AST) -> Iterator[ast.AST]:
+    """The nodes of a scope in the order of the text."""
+    yield scope
+    for child in ast.iter_child_nodes(scope):
+        yield from _walk(child)
+
+
+def _part(scope: ast.AST, part: str | int) -> tuple[ast.expr | ast.keyword, ast.AST] | None:
+    """Where a scope first names a part, and what the part holds."""
+    if isinstance(part, int):
+        items = scope.elts if isinstance(scope, (ast.List, ast.Tuple)) else []
+        return (items[part], items[part]) if part < len(items) else None
+    for node in _walk(scope):
+        if isinstance(node, ast.keyword) and node.arg == part:
+            return node, node.value
+        if isinstance(node, ast.Dict):
+            for key, value in zip(node.keys, node.values, strict=True):
+                if isinstance(key, ast.Constant) and key.value == part:
+                    return key, value
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
+            index = node.targets[0].slice
+            if isinstance(index, ast.Constant) and index.value == part:
+                return index, node.value
+    return None

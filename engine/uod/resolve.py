@@ -1,0 +1,123 @@
+"""From the model to the skid: names become indices, units become numbers, and what does not fit is named."""
+
+from __future__ import annotations
+
+from drivers.contract import Kind
+from engine.core.spec import Direction, FromEngine, FromExpression, FromPoint, TagSpec
+from engine.uod.controls import Controls
+from engine.uod.draft import Draft
+from engine.uod.faults import Finding, Severity
+from engine.uod.model import Derived, Tag
+from engine.uod.skid import SYSTEM_TAGS, OutputSpec, Skid
+from engine.uod.value_checks import check_values, deadband, scale_and_offset
+from engine.uod.wiring import Socket, Wiring
+
+
+def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
+    """Make the skid that runs, or None and what is at fault; warnings come beside a skid, too."""
+    uod = draft.uod
+    wiring = Wiring(draft)
+    findings = wiring.findings + _check_names(draft)
+    tags: list[TagSpec] = []
+    outputs: list[OutputSpec] = []
+    for name, tag in uod.tags.items():
+        found = check_values(("tags", name), tag)
+        findings += found
+        socket = wiring.sockets.get(name)
+        if socket is None or _errors(found):
+            continue
+        if tag.direction != "input":
+            outputs.append(OutputSpec(len(tags), socket.link, socket.row, tag.safe_value, tag.direction == "both"))
+        tags.append(_tag_spec(name, tag, socket))
+    for name, derived in uod.derived.items():
+        found = check_values(("derived", name), derived)
+        findings += found
+        if not _errors(found):
+            tags.append(_derived_spec(name, derived))
+    controls = Controls(draft, tags, outputs)
+    findings += controls.findings
+    if draft.broken or _errors(findings):
+        return None, findings
+    skid = Skid(
+        name=uod.uod,
+        author=uod.author,
+        location=uod.location,
+        file=file,
+        tick_s=uod.tick_ms / 1000,
+        data_log_interval_s=float(uod.data_log_interval_s),
+        links=wiring.links,
+        tags=tuple(tags),
+        outputs=tuple(outputs),
+        commands=tuple(controls.commands),
+        process_values=tuple(controls.process_values),
+    )
+    return skid, findings
+
+
+def _errors(findings: list[Finding]) -> bool:
+    return any(finding.severity is Severity.ERROR for finding in findings)
+
+
+def _check_names(draft: Draft) -> list[Finding]:
+    """No two tags have one name, whoever feeds them."""
+    findings: list[Finding] = []
+    for section, names in (("tags", draft.uod.tags), ("derived", draft.uod.derived)):
+        for name in names:
+            if name in SYSTEM_TAGS:
+                message = f"the engine has a tag {name!r} of its own"
+                findings.append(Finding((section, name), message, "choose another name"))
+    for name in draft.uod.derived:
+        if name in draft.uod.tags or ("tags", name) in draft.broken:
+            message = f"there is a tag {name!r} already, under tags"
+            findings.append(Finding(("derived", name), message, "choose another name"))
+    return findings
+
+
+def _tag_spec(name: str, tag: Tag, socket: Socket) -> TagSpec:
+    scale, offset = scale_and_offset(tag)
+    absolute, percent = deadband(tag)
+    written_only = tag.direction == "output"
+    return TagSpec(
+        name=name,
+        source=FromEngine(_written_kind(tag)) if written_only else FromPoint(socket.link, socket.row),
+        unit=tag.unit or None,
+        direction=Direction(tag.direction),
+        scale=scale,
+        offset=offset,
+        minimum=_float(tag.min),
+        maximum=_float(tag.max),
+        outside=tag.outside,
+        not_available=tuple(float(raw) for raw in tag.not_available),
+        choices=tag.choices,
+        deadband=absolute,
+        deadband_percent=percent,
+        republish_every_s=_float(tag.republish_every_s),
+        stale_after_s=None if written_only else socket.stale_after_s,
+    )
+
+
+def _written_kind(tag: Tag) -> Kind:
+    """The kind in which the engine remembers what it has written to an output that is never read."""
+    if tag.choices:
+        return Kind.INT
+    return Kind.TEXT if isinstance(tag.safe_value, str) else Kind.FLOAT
+
+
+def _derived_spec(name: str, derived: Derived) -> TagSpec:
+    absolute, percent = deadband(derived)
+    return TagSpec(
+        name=name,
+        source=FromExpression(derived.expr, derived.ignore_quality),
+        unit=derived.unit or None,
+        direction=Direction.NA,
+        minimum=_float(derived.min),
+        maximum=_float(derived.max),
+        choices=derived.choices,
+        deadband=absolute,
+        deadband_percent=percent,
+        republish_every_s=_float(derived.republish_every_s),
+    )
+
+
+def _float(number: float | None) -> float | None:
+    return None if number is None else float(number)

@@ -1,0 +1,98 @@
+"""A skid as the engine runs it: every name resolved, every unit folded in, nothing left to look up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from drivers.contract import Options, Point
+from engine.core.spec import TagSpec
+from engine.uod.model import Author, Value
+
+TICK_MS = 100
+"""How often a skid is scanned where its author does not say."""
+STALE_AFTER_MS = 2000
+STALE_AFTER_READINGS = 3
+"""A value is stale after so many missed readings, but not before `STALE_AFTER_MS`."""
+
+SYSTEM_TAGS = frozenset({
+    "Archive filename", "Base", "Batch Name", "Block", "Block Time", "Clock", "Connection Status", "Mark",
+    "Method Status", "Process Time", "Run Counter", "Run Id", "Run Time", "Scope Time", "System State",
+})  # fmt: skip
+"""The engine's own tags, by the names that Open Pectus gives them; no tag of a UOD may have one."""
+
+SYSTEM_COMMANDS = frozenset({
+    "Alarm", "Base", "Batch", "Block", "Call macro", "End block", "End blocks", "Error", "Hold",
+    "Increment run counter", "Info", "Macro", "Mark", "Notify", "Pause", "Restart",
+    "Run counter", "Simulate", "Simulate off", "Start", "Stop", "Unhold", "Unpause", "Wait", "Warning", "Watch",
+})  # fmt: skip
+"""The words that Open Pectus users give to the engine itself; no command of a UOD may have one."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSpec:
+    """One physical connection and all that is read and written over it."""
+
+    name: str
+    driver: str
+    devices: Mapping[str, Options]
+    """device name -> the driver's `DeviceOptions`"""
+    points: tuple[Point, ...]
+    """in the order of the image's rows"""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """What is needed to guard an output and to write it: raw = (value - offset) / scale."""
+
+    tag: int
+    """Its index among the skid's tags, where unit, limits, choices, scale and offset are."""
+    link: int
+    row: int
+    safe_value: Value | None
+    """In the tag's unit, or the text of a choice; None where the author has named none."""
+    read_back: bool
+    """True where the tag is read as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """A command that sets an output."""
+
+    name: str
+    output: int
+    """index among the skid's outputs"""
+    argument: Literal["number", "choice", "text"]
+    units: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    """A unit that the argument may have -> scale and offset to the tag's unit; without a unit it is in the tag's."""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessValueSpec:
+    """One line of the process values."""
+
+    tag: int
+    """index among the skid's tags"""
+    kind: Literal["reading", "entry", "choice"] = "reading"
+    command: int | None = None
+    """index among the skid's commands; None for a reading"""
+
+
+@dataclass(frozen=True, slots=True)
+class Skid:
+    """One skid, ready to run."""
+
+    name: str
+    author: Author
+    location: str
+    file: str
+    tick_s: float
+    data_log_interval_s: float
+    links: tuple[LinkSpec, ...]
+    tags: tuple[TagSpec, ...]
+    """The tags of devices in the author's order, then the derived ones."""
+    outputs: tuple[OutputSpec, ...]
+    commands: tuple[CommandSpec, ...]
+    process_values: tuple[ProcessValueSpec, ...]

@@ -1,0 +1,133 @@
+"""How a tag's value is made, limited and published: checks, and everything of it in one unit."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from engine.uod.faults import Finding, Path, Severity, did_you_mean
+from engine.uod.model import Derived, Tag
+from engine.uod.units import UnitError, conversion, parse_unit
+
+_FOR_NUMBERS = ("unit", "raw_unit", "scale", "offset", "deadband", "min", "max", "outside")
+"""The keys that a tag with choices cannot have: its values are words."""
+_FOR_READINGS = ("every_ms", "stale_after_ms", "outside", "not_available")
+"""The keys that an output that is never read cannot have."""
+
+
+def check_values(path: Path, part: Tag | Derived) -> list[Finding]:
+    """All that can be wrong with the value of one tag, beside its point and its expression."""
+    findings = _check_limits(path, part) + _check_choices(path, part)
+    if isinstance(part, Tag):
+        findings += _check_conversion(path, part) + _check_direction(path, part)
+    elif part.unit:
+        findings += _check_unit((*path, "unit"), part.unit)
+    return findings
+
+
+def scale_and_offset(tag: Tag) -> tuple[float, float]:
+    """value in its unit = raw * scale + offset; worked out in exact fractions of the decimals that were written."""
+    unit = conversion(tag.raw_unit, tag.unit) if tag.raw_unit is not None else conversion(None, None)
+    scale, offset = Fraction(str(tag.scale)), Fraction(str(tag.offset))
+    return float(scale * unit.scale), float(offset * unit.scale + unit.offset)
+
+
+def deadband(part: Tag | Derived) -> tuple[float, float]:
+    """The deadband in the tag's unit, and in per cent of its span.
+
+    Raises `ValueError` where neither can be made out.
+    """
+    if not isinstance(part.deadband, str):
+        return float(part.deadband), 0.0
+    if not part.deadband.endswith("%") or part.min is None or part.max is None:
+        raise ValueError("a share of the span needs min and max, and the sign %")
+    return 0.0, float(part.deadband.removesuffix("%"))
+
+
+def _check_limits(path: Path, part: Tag | Derived) -> list[Finding]:
+    findings: list[Finding] = []
+    if part.min is not None and part.max is not None and part.min >= part.max:
+        findings.append(Finding((*path, "min"), f"min {part.min} is not below max {part.max}"))
+    try:
+        widths = deadband(part)
+    except ValueError:
+        hint = 'write a number in the tag\'s unit, or a share of the span as "1%" beside min and max'
+        findings.append(Finding((*path, "deadband"), f"the deadband {part.deadband!r} cannot be made out", hint))
+    else:
+        if not all(0 <= width < math.inf for width in widths):
+            findings.append(Finding((*path, "deadband"), f"the deadband {part.deadband} is not zero or more"))
+    if isinstance(part, Tag) and "outside" in part.model_fields_set and part.min is None and part.max is None:
+        findings.append(Finding((*path, "outside"), "there is no min or max to be outside of", "give min or max, too"))
+    return findings
+
+
+def _check_choices(path: Path, part: Tag | Derived) -> list[Finding]:
+    findings: list[Finding] = []
+    if not part.choices:
+        return findings
+    texts: dict[int, str] = {}
+    for text, raw in part.choices.items():
+        first = texts.setdefault(raw, text)
+        if first != text:
+            findings.append(Finding((*path, "choices", text), f"{first!r} and {text!r} have the same raw value {raw}"))
+    for key in _FOR_NUMBERS:
+        if key in part.model_fields_set:
+            hint = f"take out {key}, or choices"
+            findings.append(Finding((*path, key), f"a tag with choices holds words: {key} does nothing", hint))
+    return findings
+
+
+def _check_conversion(path: Path, tag: Tag) -> list[Finding]:
+    findings = _check_unit((*path, "unit"), tag.unit) + _check_unit((*path, "raw_unit"), tag.raw_unit)
+    if not findings and tag.raw_unit is not None:
+        try:
+            conversion(tag.raw_unit, tag.unit)
+        except UnitError as error:
+            hint = "name the unit that the device really gives, or leave raw_unit out"
+            findings.append(Finding((*path, "raw_unit"), str(error), hint))
+    if tag.scale == 0:
+        findings.append(Finding((*path, "scale"), "a scale of 0 makes every value the same"))
+    return findings
+
+
+def _check_unit(path: Path, unit: str | None) -> list[Finding]:
+    try:
+        parse_unit(unit)
+    except UnitError as error:
+        hint = f"did you mean {error.near!r}?" if error.near else "write it as L/h, mS/cm, degC or %"
+        return [Finding(path, str(error), hint)]
+    return []
+
+
+def _check_direction(path: Path, tag: Tag) -> list[Finding]:
+    if tag.direction == "input":
+        if tag.safe_value is None:
+            return []
+        hint = "make it direction: output or both, or take out safe_value"
+        return [Finding((*path, "safe_value"), "an input is never written", hint)]
+    findings: list[Finding] = []
+    if tag.direction == "output":
+        for key in _FOR_READINGS:
+            if key in tag.model_fields_set:
+                hint = f"make it direction: both, or take out {key}"
+                findings.append(Finding((*path, key), f"an output is never read: {key} does nothing", hint))
+    if tag.safe_value is None:
+        message = "this output has no safe_value: it stays as it is when the engine stops or loses control"
+        findings.append(Finding(path, message, "name the value that does no harm", Severity.WARNING))
+        return findings
+    return findings + _check_safe_value((*path, "safe_value"), tag)
+
+
+def _check_safe_value(path: Path, tag: Tag) -> list[Finding]:
+    safe = tag.safe_value
+    if tag.choices:
+        if safe in tag.choices:
+            return []
+        return [Finding(path, f"{safe!r} is not among the choices", did_you_mean(str(safe), tag.choices, "choices"))]
+    if isinstance(safe, (bool, str)) or safe is None:
+        return []
+    if tag.min is not None and safe < tag.min:
+        return [Finding(path, f"the safe value {safe} is below min {tag.min}")]
+    if tag.max is not None and safe > tag.max:
+        return [Finding(path, f"the safe value {safe} is above max {tag.max}")]
+    return []

@@ -1,0 +1,141 @@
+"""Which device stands on which link, and which tag is fed by which of its points, in the options of the drivers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from drivers.contract import Driver, DriverError, Options, Point, Reviews, Writes
+from drivers.registry import UnknownDriverError, driver_class, driver_paths
+from engine.uod.draft import Draft, finding_of, keys_of
+from engine.uod.faults import Finding, Path, Severity, did_you_mean
+from engine.uod.model import Device, Tag
+from engine.uod.skid import STALE_AFTER_MS, STALE_AFTER_READINGS, LinkSpec
+
+
+@dataclass(slots=True)
+class Link:
+    """A link that still gathers its devices and points."""
+
+    name: str
+    driver_name: str
+    driver: type[Driver]
+    devices: dict[str, Options] = field(default_factory=dict[str, Options])
+    points: list[Point] = field(default_factory=list[Point])
+
+
+@dataclass(frozen=True, slots=True)
+class Socket:
+    """Where a tag's value comes from."""
+
+    link: int
+    row: int
+    stale_after_s: float
+
+
+class Wiring:
+    """The links of a UOD, with all that can be wired; what cannot is among the findings."""
+
+    def __init__(self, draft: Draft) -> None:
+        self.findings: list[Finding] = []
+        self.sockets: dict[str, Socket] = {}
+        """tag name -> where it is plugged in"""
+        self._links: list[Link] = []
+        self._tick_ms = draft.uod.tick_ms
+        self._devices = draft.uod.devices
+        self._broken = {name for section, name in draft.broken if section == "devices"}
+        self._link_of: dict[str, int] = {}
+        for name, device in draft.uod.devices.items():
+            self._plug(name, device)
+        for name, tag in draft.uod.tags.items():
+            self._wire(name, tag)
+        for link in self._links:
+            self._review(link)
+
+    @property
+    def links(self) -> tuple[LinkSpec, ...]:
+        return tuple(LinkSpec(link.name, link.driver_name, link.devices, tuple(link.points)) for link in self._links)
+
+    def _plug(self, name: str, device: Device) -> None:
+        """Put a device on its link: the one of that name under the same driver, or a new one."""
+        path = ("devices", name)
+        driver = self._driver(name, device)
+        options = None if driver is None else self._options(driver.DeviceOptions, Device, device, path)
+        if driver is None or options is None:
+            self._broken.add(name)
+            return
+        self._check_pace(path, device.every_ms, device.every_ms, device.stale_after_ms)
+        at = driver.link_name(options)
+        known = ((index, link) for index, link in enumerate(self._links) if (link.name, link.driver) == (at, driver))
+        index, link = next(known, (len(self._links), None))
+        if link is None:
+            link = Link(at, device.driver, driver)
+            self._links.append(link)
+        link.devices[name] = options
+        self._link_of[name] = index
+
+    def _driver(self, name: str, device: Device) -> type[Driver] | None:
+        try:
+            return driver_class(device.driver)
+        except UnknownDriverError:
+            hint = did_you_mean(device.driver, driver_paths(), "drivers")
+            self.findings.append(Finding(("devices", name, "driver"), f"no driver is named {device.driver!r}", hint))
+        except DriverError as error:
+            self.findings.append(Finding(("devices", name, "driver"), str(error), "install what it needs"))
+        return None
+
+    def _wire(self, name: str, tag: Tag) -> None:
+        """Make the point of a tag."""
+        path = ("tags", name)
+        if tag.device not in self._devices:
+            if tag.device not in self._broken:
+                hint = did_you_mean(tag.device, self._devices, "devices")
+                self.findings.append(Finding((*path, "device"), f"no device is named {tag.device!r}", hint))
+            return
+        if tag.device in self._broken:
+            return
+        index, device = self._link_of[tag.device], self._devices[tag.device]
+        link = self._links[index]
+        options = self._options(link.driver.PointOptions, Tag, tag, path)
+        if options is None:
+            return
+        writes = tag.direction != "input"
+        if writes and not issubclass(link.driver, Writes):
+            message = f"the driver {link.driver_name!r} cannot write"
+            self.findings.append(Finding((*path, "direction"), message, "make it direction: input"))
+        every_ms = tag.every_ms or device.every_ms or self._tick_ms
+        stale_after_ms = tag.stale_after_ms or device.stale_after_ms
+        if tag.every_ms or tag.stale_after_ms:
+            self._check_pace(path, tag.every_ms, every_ms, tag.stale_after_ms)
+        stale_after_ms = stale_after_ms or max(STALE_AFTER_MS, STALE_AFTER_READINGS * every_ms)
+        self.sockets[name] = Socket(index, len(link.points), stale_after_ms / 1000)
+        link.points.append(Point(name, tag.device, options, every_ms, tag.direction != "output", writes))
+
+    def _options(self, options: type[Options], common: type[BaseModel], part: BaseModel, path: Path) -> Any:
+        """Check the keys that are not common ones against a driver's options; None where they do not hold."""
+        try:
+            return options.model_validate(part.model_extra or {})
+        except ValidationError as error:
+            known = keys_of(options, common)
+            self.findings += [finding_of(detail, path, known) for detail in error.errors(include_url=False)]
+            return None
+
+    def _check_pace(self, path: Path, given_ms: int | None, every_ms: int | None, stale_after_ms: int | None) -> None:
+        if given_ms is not None and given_ms < self._tick_ms:
+            message = f"is read every {given_ms} ms, but looked at every {self._tick_ms} ms only"
+            hint = f"make every_ms {self._tick_ms} or more, or tick_ms less"
+            self.findings.append(Finding((*path, "every_ms"), message, hint, Severity.WARNING))
+        if stale_after_ms is not None and stale_after_ms <= (every_ms or self._tick_ms):
+            message = f"is stale after {stale_after_ms} ms, but read every {every_ms or self._tick_ms} ms only"
+            hint = "a stale_after_ms of three readings lets two of them fail"
+            self.findings.append(Finding((*path, "stale_after_ms"), message, hint, Severity.WARNING))
+
+    def _review(self, link: Link) -> None:
+        """Ask the driver what it has to say about all points together."""
+        if not issubclass(link.driver, Reviews):
+            return
+        for remark in link.driver.review(link.devices, link.points):
+            severity = Severity.ERROR if remark.error else Severity.WARNING
+            self.findings.append(Finding(("tags", remark.tag, remark.key), remark.message, "", severity))
