@@ -1,0 +1,221 @@
+"""The guard of the outputs, on a memory device in this process: the device is real, only its cable is missing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from drivers.contract import LinkError, Point
+from drivers.simulated import Simulated, SimulatedDevice, SimulatedPoint
+from engine import links, outputs
+from engine.core.spec import Direction, FromPoint, TagSpec
+from engine.links import Link
+from engine.outputs import OutputRefusedError, Outputs
+from engine.uod.model import Author
+from engine.uod.skid import LinkSpec, OutputSpec, Skid
+
+Value = bool | int | float | str
+
+
+class Box(Simulated):
+    """Counts what it is asked to write, and can lose its cable."""
+
+    unplugged = False
+
+    async def open(self) -> None:
+        self._check()
+        await super().open()
+
+    async def read(self, group: int) -> None:
+        self._check()
+        await super().read(group)
+
+    async def write(self, values: dict[int, Value]) -> dict[int, str]:  # type: ignore[override]
+        self._check()
+        self.asked = [*getattr(self, "asked", []), dict(values)]
+        return dict(await super().write(values))
+
+    def _check(self) -> None:
+        if self.unplugged:
+            raise LinkError("unplugged")
+
+
+@dataclass
+class Bench:
+    """One link, its outputs, and what they showed."""
+
+    driver: Box
+    link: Link
+    outputs: Outputs
+    shown: list[tuple[str, Value | None, str]] = field(default_factory=list)
+
+    def held(self, row: int) -> Value:
+        return self.driver._memory.value(row)
+
+
+TAGS = (
+    ("PU01", SimulatedPoint(type="uint64"), {"unit": "%", "scale": 0.1, "minimum": 0.0, "maximum": 100.0}, 0.0),
+    ("VA01", SimulatedPoint(type="bool"), {"choices": {"Closed": 0, "Open": 1}}, "Closed"),
+    ("BA01", SimulatedPoint(type="string"), {}, None),
+    ("SP01", SimulatedPoint(type="float64"), {"unit": "degC"}, None),
+)
+
+
+def bench() -> Bench:
+    points = tuple(Point(name, "box", option, 5, write=True) for name, option, _, _ in TAGS)
+    devices = {"box": SimulatedDevice()}
+    driver = Box(devices, points)
+    link = Link("bus", driver)
+    skid = Skid(
+        name="bench",
+        author=Author(),
+        location="",
+        file="bench.yaml",
+        tick_s=0.1,
+        data_log_interval_s=1,
+        links=(LinkSpec("bus", "simulated", devices, points),),
+        tags=tuple(
+            TagSpec(name, FromPoint(0, row), direction=Direction.OUTPUT, **keys)
+            for row, (name, _, keys, _) in enumerate(TAGS)
+        ),
+        outputs=tuple(OutputSpec(row, 0, row, safe, read_back=row == 3) for row, (_, _, _, safe) in enumerate(TAGS)),
+        commands=(),
+        process_values=(),
+    )
+    shown: list[tuple[str, Value | None, str]] = []
+    return Bench(driver, link, Outputs(skid, [link], lambda *what: shown.append(what)), shown)
+
+
+@asynccontextmanager
+async def running(here: Bench) -> AsyncGenerator[None]:
+    task = asyncio.create_task(here.link.run())
+    try:
+        await until(lambda: here.link.up)
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: object) -> None:
+    assert callable(condition)
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "FIRST_WAIT_S", 0.002)
+    monkeypatch.setattr(links, "LONGEST_WAIT_S", 0.02)
+
+
+async def test_at_start_every_output_that_has_a_safe_value_takes_it() -> None:
+    here = bench()
+    async with running(here):
+        assert await here.outputs.settled(2) == []
+        assert here.driver.asked == [{0: 0, 1: False}]
+
+
+async def test_a_wish_is_scaled_to_the_resolution_of_its_register() -> None:
+    here = bench()
+    async with running(here):
+        here.outputs.wish("PU01", 60.04)
+        here.outputs.wish("VA01", "Open")
+        here.outputs.wish("BA01", "B-17")
+        here.outputs.wish("SP01", 21.5)
+        assert await here.outputs.settled(2) == []
+        assert [here.held(row) for row in range(4)] == [600, True, "B-17", 21.5]
+    assert ("PU01", 60.04, "") in here.shown
+    assert all(tag != "SP01" for tag, _, _ in here.shown), "an output that is read shows what is read"
+
+
+async def test_the_same_wish_twice_is_written_once() -> None:
+    here = bench()
+    async with running(here):
+        for _ in range(3):
+            here.outputs.wish("PU01", 50)
+            await here.outputs.settled(2)
+        assert sum(asked.get(0) == 500 for asked in here.driver.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "why"),
+    [
+        ("PU01", 100.1, "above its max of 100.0 %"),
+        ("PU01", -0.1, "below its min"),
+        ("PU01", float("nan"), "finite"),
+        ("PU01", "fast", "number"),
+        ("VA01", "Ajar", "one of Closed, Open"),
+        ("VA01", 2, "one of Closed, Open"),
+        ("BA01", 5, "text"),
+        ("PU02", 5, "no output"),
+    ],
+)
+async def test_what_breaks_a_rule_is_refused_and_nothing_moves(tag: str, value: Value, why: str) -> None:
+    here = bench()
+    async with running(here):
+        await here.outputs.settled(2)
+        before = [here.held(row) for row in range(4)]
+        with pytest.raises(OutputRefusedError, match=why):
+            here.outputs.wish(tag, value)
+        assert await here.outputs.settled(2) == []
+        assert [here.held(row) for row in range(4)] == before
+
+
+async def test_what_the_device_refuses_is_said_and_not_taken_for_written(caplog: pytest.LogCaptureFixture) -> None:
+    here = bench()
+    here.outputs._outputs["PU01"].tag = TagSpec("PU01", FromPoint(0, 0), direction=Direction.OUTPUT)
+    async with running(here):
+        here.outputs.wish("PU01", 0.5)  # no whole number, and there is no scale
+        await until(lambda: here.shown and here.shown[-1][1] is None)
+        assert await here.outputs.settled(0.05) == ["PU01"]
+    assert "not a whole number" in caplog.text
+
+
+async def test_a_wish_on_a_link_that_is_down_is_refused_and_not_kept() -> None:
+    here = bench()
+    async with running(here):
+        await here.outputs.settled(2)
+        here.driver.unplugged = True
+        await until(lambda: not here.link.up)
+        with pytest.raises(OutputRefusedError, match="is down: unplugged"):
+            here.outputs.wish("PU01", 70)
+
+
+@pytest.mark.parametrize(("keep_s", "held"), [(60.0, 700), (0.0, 0)])
+async def test_after_a_blink_an_output_is_as_it_was_and_after_an_outage_safe(
+    monkeypatch: pytest.MonkeyPatch, keep_s: float, held: int
+) -> None:
+    monkeypatch.setattr(outputs, "KEEP_S", keep_s)
+    here = bench()
+    async with running(here):
+        here.outputs.wish("PU01", 70)
+        await here.outputs.settled(2)
+        here.driver.unplugged = True
+        await until(lambda: not here.link.up)
+        here.driver._store(0, 123)  # the skid moves on without us
+        here.driver.unplugged = False
+        await until(lambda: here.link.up)
+        assert await here.outputs.settled(2) == []
+        assert here.held(0) == held
+
+
+async def test_make_safe_writes_even_what_is_thought_to_be_there_already() -> None:
+    here = bench()
+    async with running(here):
+        here.outputs.wish("SP01", 30.0)
+        await here.outputs.settled(2)
+        here.driver._store(0, 999)
+        here.outputs.make_safe()
+        assert await here.outputs.settled(2) == []
+        assert here.held(0) == 0
+        assert here.held(3) == 30.0, "an output without a safe value is left alone"
+        here.driver.unplugged = True
+        await until(lambda: not here.link.up)
+        here.outputs.make_safe()
+        assert await here.outputs.settled(0.05) == ["PU01", "VA01", "SP01"], "nobody can say that they are safe"
