@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-from drivers.contract import Image, Options, Point, Remark, groups_of
-from drivers.modbus.link import Device, Link
+from drivers.contract import Group, Image, Options, Point, Remark, groups_of
+from drivers.modbus.connection import Device
+from drivers.modbus.link import Link
 from drivers.modbus.options import DeviceOptions, PointOptions, TcpDeviceOptions
 from drivers.modbus.plan import describe, plan_group
 from drivers.modbus.reading import GroupReading
@@ -30,12 +31,14 @@ class ModbusTcp:
         self._points = points
         self._fields = fields_of(devices, points)
         self.image = Image([field.data_type.kind for field in self._fields])
-        self.groups = groups_of(points)
+        self.groups: Sequence[Group] = groups_of(points)
         plans = [
             plan_group(group, [self._fields[int(row)] for row in group.rows], devices[group.device], self.image)
             for group in self.groups
         ]
-        self.plan = [describe(name, [plan for plan in plans if plan.group.device == name]) for name in devices]
+        self.plan: Sequence[str] = [
+            describe(name, [plan for plan in plans if plan.group.device == name]) for name in devices
+        ]
         self._readings = [GroupReading(plan, self.devices[plan.group.device], self.link, self.image) for plan in plans]
         self._writings = {name: DeviceWriting(device, self.link) for name, device in self.devices.items()}
 

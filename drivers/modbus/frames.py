@@ -48,7 +48,10 @@ class FrameBuffer:
         while end - start >= 7:
             transaction, protocol, length, device_id = HEADER.unpack_from(self._bytes, start)
             if protocol != 0 or not 3 <= length <= MAX_PDU + 1:
-                raise FramingError(f"header {self._bytes[start : start + 7].hex(' ')} is not one of Modbus TCP")
+                header = self._bytes[start : start + 7].hex(" ")
+                raise FramingError(
+                    f"what came is not Modbus TCP (header {header}): check the port, and whether the other side speaks RTU"
+                )
             stop = start + 6 + length
             if stop > end:
                 break

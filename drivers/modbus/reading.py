@@ -16,7 +16,8 @@ from itertools import pairwise
 import numpy as np
 
 from drivers.contract import Image, Quality
-from drivers.modbus.link import Device, Link
+from drivers.modbus.connection import Device
+from drivers.modbus.link import Link
 from drivers.modbus.pdu import ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE, Flaw, Refusal, Reply
 from drivers.modbus.plan import Block, GroupPlan
 from drivers.reasons import reason_code, reason_text
@@ -64,14 +65,14 @@ class GroupReading:
         replies = await self._ask(blocks)
         if retried is not None:
             self._retried(retried, replies.pop(), now)
-        bad: dict[Block, int] = {}
+        bad: list[tuple[Block, int]] = []
         for block, reply in zip(self._blocks[: len(replies)], replies, strict=True):
             if isinstance(reply, bytes):
                 continue
             if _is_refused_place(reply):
                 await self._find_holes(block, reply, now, bad)
             else:
-                bad[block] = self._trouble(block, reply)
+                bad.append((block, self._trouble(block, reply)))
         self._fill(bad)
 
     async def _ask(self, blocks: Sequence[Block]) -> list[Reply]:
@@ -84,7 +85,7 @@ class GroupReading:
                 block.store(self._raw, reply)
         return replies
 
-    def _fill(self, bad: dict[Block, int]) -> None:
+    def _fill(self, bad: list[tuple[Block, int]]) -> None:
         image, rows = self._image, self._plan.group.rows
         invalid = self._plan.decoder.decode(self._raw, image)
         image.quality[rows] = Quality.GOOD
@@ -92,12 +93,12 @@ class GroupReading:
         if invalid.size:
             image.quality[invalid] = Quality.BAD
             image.reason[invalid] = NOT_DECIMAL
-        for block, reason in [*bad.items(), *((lost.block, lost.reason) for lost in self._lost)]:
+        for block, reason in [*bad, *((lost.block, lost.reason) for lost in self._lost)]:
             for field in block.fields:
                 image.quality[field.row] = Quality.BAD
                 image.reason[field.row] = reason
 
-    async def _find_holes(self, block: Block, refusal: Reply, now: float, bad: dict[Block, int]) -> None:
+    async def _find_holes(self, block: Block, refusal: Reply, now: float, bad: list[tuple[Block, int]]) -> None:
         """Replace a refused block by the parts of it that are answered; the points at fault are lost."""
         answered: list[tuple[int, int]] = []
         faults: list[tuple[int, Reply]] = []
@@ -118,7 +119,8 @@ class GroupReading:
                 else:
                     answered.append(half)
                     if not isinstance(reply, bytes):
-                        bad[block.part(*half)] = self._trouble(block.part(*half), reply)
+                        part = block.part(*half)
+                        bad.append((part, self._trouble(part, reply)))
         if faults:
             answered = await self._join(block, answered)
         place = self._blocks.index(block)

@@ -11,7 +11,8 @@ import logging
 
 from drivers.contract import DeviceError
 from drivers.modbus.codec import Field, UnfitError, encode
-from drivers.modbus.link import Device, Link
+from drivers.modbus.connection import Device
+from drivers.modbus.link import Link
 from drivers.modbus.pdu import (
     ILLEGAL_FUNCTION,
     MAX_WRITE_REGISTERS,
