@@ -31,6 +31,8 @@ FOULING_L = 100.0
 """Each such volume through the filter adds one clean filter's resistance."""
 RAMP_PERCENT_S = 20.0
 FLOW_LAG_S = 0.5
+STILL_L_H = 0.01
+"""Less than this, and falling, is none."""
 BACKWASH_LAG_S = 5.0
 HEATING_LAG_S = 900.0
 AMBIENT_DEGC = 20.0
@@ -174,6 +176,8 @@ class SkidModel:
             linear = filter_loss + OUTLET_LOSS
             steady = (math.sqrt(linear**2 + 4.0 * PUMP_LOSS * head) - linear) / (2.0 * PUMP_LOSS)
             self.flow += (steady - self.flow) * -math.expm1(-dt / FLOW_LAG_S)
+            if steady == 0.0 and self.flow < STILL_L_H:
+                self.flow = 0.0
         else:
             self.flow = 0.0
         self.pressure_before = max(0.0, head - PUMP_LOSS * self.flow**2)
