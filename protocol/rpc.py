@@ -153,7 +153,7 @@ class RpcChannel:
                 log.exception("%s failed", method)
                 result = _failure("the engine failed on it; its log says why")
         with contextlib.suppress(ConnectionClosed):
-            await self._connection.send(response_frame(result, call_id))
+            await self._connection.send(response_frame(result, call_id), text=True)
 
     def _lose(self, closed: ConnectionClosed) -> None:
         """Let every call fail that still waits for an answer."""

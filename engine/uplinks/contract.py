@@ -75,7 +75,7 @@ class Uplink(Protocol):
     status: UplinkStatus
 
     async def run(self) -> None:
-        """Deliver until closed or cancelled. Troubles of the other side are logged and outlasted, never raised."""
+        """Deliver until cancelled. Troubles of the other side are logged and outlasted, never raised."""
         ...
 
     def put(self, item: TagsFrame | EngineMessage) -> None:
@@ -83,5 +83,5 @@ class Uplink(Protocol):
         ...
 
     async def close(self) -> None:
-        """Deliver what can be delivered within two seconds, then end `run`. Never raises."""
+        """Deliver what can be delivered within two seconds; the caller then cancels `run`. Never raises."""
         ...

@@ -172,7 +172,9 @@ async def called(script_request: str, **handlers: Any) -> Any:
 
     async def ask(connection: ServerConnection) -> None:
         await connection.send(script_request)
-        answers.append(json.loads(await connection.recv()))
+        frame = await connection.recv()
+        assert isinstance(frame, str), "a binary frame would make the real aggregator deaf"
+        answers.append(json.loads(frame))
         await connection.close()
 
     async with channel_to(ask, **handlers) as (_, serving):

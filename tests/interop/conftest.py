@@ -1,0 +1,48 @@
+"""Fixtures with the real Open Pectus aggregator."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.aggregator import Aggregator
+from tests.interop.environment import open_pectus_environment
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the first test of this group the time that the installation takes."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.timeout(600))
+
+
+@pytest.fixture(scope="session")
+def open_pectus_scripts(request: pytest.FixtureRequest) -> Path:
+    """The folder with the real pectus-aggregator and pectus-engine."""
+    terminal = request.config.pluginmanager.get_plugin("terminalreporter")
+    capture = request.config.pluginmanager.get_plugin("capturemanager")
+
+    def say(line: str) -> None:
+        if terminal is not None and capture is not None:
+            with capture.global_and_fixture_disabled():
+                terminal.write_line(f"\n{line}")
+
+    return open_pectus_environment(say)
+
+
+@pytest.fixture
+async def aggregator(
+    open_pectus_scripts: Path, tmp_path: Path, unused_tcp_port: int, request: pytest.FixtureRequest
+) -> AsyncIterator[Aggregator]:
+    """A running aggregator with an empty database.
+
+    `@pytest.mark.parametrize("aggregator", [("-secret", "s")], indirect=True)` gives it options.
+    """
+    found = Aggregator(open_pectus_scripts, tmp_path, unused_tcp_port, *getattr(request, "param", ()))
+    try:
+        await found.start()
+        yield found
+    finally:
+        await found.close()

@@ -1,0 +1,81 @@
+"""An engine with a handful of tags and no skid: the other side of the uplinks' contract, for tests of uplinks alone."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import orjson
+
+from engine.uplinks.contract import TagsFrame
+from protocol.aggregator_messages import AggregatorMessage
+from protocol.engine_messages import RegisterEngineMsg, UodInfoMsg
+from protocol.messages import ErrorMessage, SuccessMessage
+from protocol.models import PlotConfiguration, ReadingInfo, TagDefinition, TagDirection, TagValue, UodDefinition
+
+
+class SmallEngine:
+    """Holds tags in a dict; `change` makes the frame that a tick would."""
+
+    def __init__(self, name: str = "SmallUod", **tags: Any) -> None:
+        self.tags: dict[str, Any] = tags
+        self.name = name
+        self.handled: list[AggregatorMessage] = []
+        self.reply: SuccessMessage | ErrorMessage = SuccessMessage()
+        self._tick = time.time()
+
+    def registration(self) -> RegisterEngineMsg:
+        return RegisterEngineMsg(
+            computer_name="lab-pc",
+            uod_name=self.name,
+            uod_author_name="An Author",
+            uod_author_email="author@example.org",
+            uod_filename="small.yaml",
+            location="Lab 3",
+            engine_version="",
+        )
+
+    def uod_info(self) -> UodInfoMsg:
+        readings = [
+            ReadingInfo(
+                discriminator="reading",
+                tag_name=name,
+                valid_value_units=None,
+                entry_data_type=None,
+                commands=[],
+                command_options=None,
+            )
+            for name in self.tags
+        ]
+        definition = UodDefinition(
+            commands=[], system_commands=[], tags=[TagDefinition(name=name) for name in self.tags]
+        )
+        return UodInfoMsg(
+            readings=readings,
+            commands=[],
+            uod_definition=definition,
+            plot_configuration=PlotConfiguration.empty(),
+            hardware_str="none",
+            required_roles=set(),
+            data_log_interval_seconds=0.0,
+        )
+
+    def snapshot(self) -> TagsFrame:
+        return self._frame(self.tags)
+
+    def change(self, **tags: Any) -> TagsFrame:
+        """Set tags, one tick later, and return the frame of what changed."""
+        self._tick += 0.1
+        self.tags.update(tags)
+        return self._frame(tags)
+
+    async def handle(self, message: AggregatorMessage) -> SuccessMessage | ErrorMessage:
+        self.handled.append(message)
+        return self.reply
+
+    def _frame(self, tags: dict[str, Any]) -> TagsFrame:
+        values = [
+            TagValue(name=name, tick_time=self._tick, value=value, value_unit=None, direction=TagDirection.Input)
+            for name, value in tags.items()
+        ]
+        return TagsFrame(orjson.dumps([value.model_dump(mode="json") for value in values]), self._tick, None)
