@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from asyncua import ua
-from asyncua.ua.object_ids import ObjectIdNames
+from asyncua.ua.object_ids import ObjectIds
 
 Namespace = int | str
 """Its index, or its URI."""
@@ -104,14 +104,14 @@ def _parse_identifier(text: str) -> Identifier:
 
 
 def _parse_path(text: str) -> BrowsePath:
-    steps = [_parse_step(step, text) for step in _split(text)]
-    if steps[0] == Step(0, "Root"):
-        del steps[0]
-    if not steps or steps[0].namespace != 0 or steps[0].name not in ROOTS:
+    names = _split(text)
+    if names[0].removeprefix("0:") == "Root":
+        del names[0]
+    if not names or names[0].removeprefix("0:") not in ROOTS:
         raise ValueError(
             f"browse path {text!r} begins at none of {', '.join(ROOTS)}: write it as Objects/2:System/2:FT01"
         )
-    return BrowsePath(text, tuple(steps))
+    return BrowsePath(text, tuple(_parse_step(name, text) for name in names))
 
 
 def _split(text: str) -> list[str]:
@@ -157,5 +157,5 @@ def _unescape(name: str) -> str:
 @cache
 def _base_names() -> frozenset[str]:
     """Every browse name of namespace 0: the symbolic names of its nodes are made of them, folders with a suffix."""
-    names = {part for name in ObjectIdNames.values() for part in name.split("_")}
+    names = {part for name in vars(ObjectIds) for part in name.split("_")}
     return frozenset(names | {name.removesuffix("Folder") for name in names})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
@@ -13,6 +14,10 @@ from drivers.opcua.codec import ARRAY, KINDS, NOT_ARRAY, STRUCTURE, Cell, encode
 from drivers.opcua.nodes import Absent, Node
 from drivers.opcua.plan import Place, Plan
 from drivers.reasons import reason_code
+
+WHOLE_ARRAY = (
+    "the server cannot write one element of an array, only all of it: write to a node that holds this value alone"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,16 @@ def write_value(place: Place, node: Node | Absent, value: bool | int | float | s
         None if place.index is None else str(place.index),
         ua.DataValue(content, StatusCode=None),
     )
+
+
+def element_of(written: Any) -> ua.ReadValueId:
+    """What to read to see whether the server can tell the one element of an array that is to be written."""
+    return ua.ReadValueId(written.NodeId, ua.IntegerId(AttributeIds.Value), written.IndexRange)
+
+
+def is_whole_array(answer: ua.DataValue) -> bool:
+    """Whether a server that was asked for one element has answered with more."""
+    return answer.Value is not None and bool(answer.Value.is_array) and len(answer.Value.Value or ()) > 1
 
 
 def _unfit(place: Place, node: Node | Absent) -> str:

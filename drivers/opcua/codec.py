@@ -117,10 +117,11 @@ def decode(answers: Sequence[ua.DataValue], cells: Sequence[Cell], image: Image,
         answer = answers[cell.answer]
         quality, reason = (Quality.GOOD, 0) if answer.StatusCode is None else quality_of(answer.StatusCode.value)
         if quality is not Quality.BAD:
-            value, lacking = element(answer.Value, cell.index)
+            variant: Any = answer.Value
+            value, lacking = element(variant, cell.index)
             if lacking:
                 quality, reason = Quality.BAD, lacking
-            elif KINDS[(found := answer.Value.VariantType)] is not cell.kind:
+            elif KINDS[(found := variant.VariantType)] is not cell.kind:
                 quality, reason = Quality.BAD, _misfit(found, cell.kind)
                 misfits.append(cell)
             else:

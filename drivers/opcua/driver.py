@@ -11,10 +11,10 @@ from asyncua import ua
 
 from drivers.contract import Group, Image, LinkError, Options, Point
 from drivers.opcua import options as opcua_options
-from drivers.opcua.binding import NO_BINDING, bind, write_value
+from drivers.opcua.binding import NO_BINDING, WHOLE_ARRAY, bind, element_of, is_whole_array, write_value
 from drivers.opcua.codec import decode, status_text
 from drivers.opcua.hints import hints
-from drivers.opcua.link import Link
+from drivers.opcua.link import Link, node_text
 from drivers.opcua.nodes import MISSING, NO_NAMESPACE, Absent, Node, find_nodes
 from drivers.opcua.plan import make_plan
 
@@ -48,6 +48,8 @@ class OpcUa:
         self._opened = 0.0
         self._misfit = ""
         """What no longer fits its column, until the next `open` learns it anew."""
+        self._elements: dict[int, bool] = {}
+        """Row of an array element that was written in this session -> whether the server can write it alone."""
         self._told: set[str] = set()
         """What the log has said already, so that it does not at each connect."""
         self.groups: Sequence[Group] = self._plan.groups
@@ -72,6 +74,7 @@ class OpcUa:
         self.image = self._binding.image
         self.plan = self._plan.lines(self._link.limits.read)
         self._misfit = ""
+        self._elements.clear()
         self._opened = time.monotonic()
 
     async def read(self, group: int) -> None:
@@ -97,11 +100,14 @@ class OpcUa:
                 sent[row] = write_value(place, self._nodes[place.node], value)
             except ValueError as error:
                 refused[row] = str(error)
+        for row in await self._overwriting(sent):
+            refused[row] = WHOLE_ARRAY
+            del sent[row]
         answers = await self._link.write(list(sent.values()))
         for (row, request), status in zip(sent.items(), answers, strict=True):
             if not status.is_good():
                 refused[row] = (
-                    f"the server refuses {values[row]!r} for {request.NodeId.to_string()}: {status_text(status.value)}"
+                    f"the server refuses {values[row]!r} for {node_text(request)}: {status_text(status.value)}"
                 )
         return refused
 
@@ -110,6 +116,17 @@ class OpcUa:
         self._binding = NO_BINDING
         self._nodes = ()
         await self._link.close()
+
+    async def _overwriting(self, sent: Mapping[int, ua.WriteValue]) -> list[int]:
+        """Rows of array elements that the server would write over their whole array, as it heeds no index range.
+
+        To read that element shows it. Index ranges are in OPC 10000-4 7.27, but not in every server.
+        """
+        rows = [row for row in sent if self._plan.places[row].index is not None and row not in self._elements]
+        answers = await self._link.read([element_of(sent[row]) for row in rows])
+        for row, answer in zip(rows, answers, strict=True):
+            self._elements[row] = not is_whole_array(answer)
+        return [row for row in sent if not self._elements.get(row, True)]
 
     def _require_open(self) -> None:
         if not self._nodes and self._plan.addresses:

@@ -9,12 +9,13 @@ from asyncua import ua
 from asyncua.ua.object_ids import ObjectIds
 
 from drivers.opcua.address import Address, BrowsePath, Identifier, Step
-from drivers.opcua.link import Link
+from drivers.opcua.link import Link, standard_node
 from drivers.opcua.nodes import follow
 
 _SHOWN = 20
 """How many children or namespaces a hint lists."""
-_HIERARCHICAL = ua.NodeId(ObjectIds.HierarchicalReferences)
+_HIERARCHICAL = standard_node(ObjectIds.HierarchicalReferences)
+_ROOT = standard_node(ObjectIds.RootFolder)
 
 
 async def hints(link: Link, missing: Sequence[Address]) -> list[str]:
@@ -34,7 +35,7 @@ async def _closest_parents(link: Link, paths: Sequence[BrowsePath]) -> dict[str,
     """Text of a path -> the last node on it that is there, and how many steps lead to it."""
     beginnings = [(path, count) for path in paths for count in range(1, len(path.steps))]
     followed = await follow(link, [path.steps[:count] for path, count in beginnings])
-    found: dict[str, tuple[ua.NodeId, int]] = {path.text: (ua.NodeId(ObjectIds.RootFolder), 0) for path in paths}
+    found: dict[str, tuple[ua.NodeId, int]] = {path.text: (_ROOT, 0) for path in paths}
     for (path, count), node in zip(beginnings, followed, strict=True):
         if node is not None:
             found[path.text] = (node, count)
@@ -53,7 +54,7 @@ async def _children(link: Link, nodes: Sequence[ua.NodeId]) -> list[list[Step]]:
         for node in nodes
     ]
     return [
-        [Step(reference.BrowseName.NamespaceIndex, reference.BrowseName.Name or "") for reference in references]
+        [Step(reference.namespace, reference.name) for reference in references]
         for references in (await link.browse(wanted) if wanted else [])
     ]
 

@@ -14,9 +14,9 @@ import contextlib
 import logging
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from asyncua import ua
 from asyncua.client.client import Client
@@ -49,6 +49,8 @@ _Answer = TypeVar("_Answer")
 _UNDECODABLE = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadDecodingError)))
 _DECODING_ERRORS = (ua.UaError, ValueError, TypeError, LookupError, AttributeError, OverflowError, struct.error)
 """What asyncua's decoder raises on a value that it does not understand."""
+_WHOLE = 0xFFFF_FFFF
+"""Remaining path index of a browse path that was followed to its end: OPC 10000-4 5.9.4.2."""
 _TOO_MUCH = frozenset(
     (
         StatusCodes.BadTooManyOperations,
@@ -78,7 +80,15 @@ _LIMIT_NODES: dict[Operation, int] = {
     "browse": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
     "translate": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds,
 }
-_NAMESPACE_ARRAY = ObjectIds.Server_NamespaceArray
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """One reference of a node that was browsed: where it leads, and the browse name there if it was asked for."""
+
+    node: ua.NodeId
+    namespace: int
+    name: str
 
 
 class Link:
@@ -180,29 +190,37 @@ class Link:
                 answers += await self._in_batches("write", values[part], request)
             return answers
 
-    async def translate(self, paths: Sequence[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
-        """Find the nodes at the end of browse paths. Raises `LinkError`."""
+    async def translate(self, paths: Sequence[ua.BrowsePath]) -> list[ua.NodeId | None]:
+        """Find the node at the end of each browse path; None where it leads nowhere. Raises `LinkError`."""
 
-        async def request(batch: Sequence[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
-            return await self._session.translate_browsepaths_to_nodeids(list(batch))
+        async def request(batch: Sequence[ua.BrowsePath]) -> list[ua.NodeId | None]:
+            answers: list[Any] = await self._session.translate_browsepaths_to_nodeids(list(batch))
+            return [
+                next((target.TargetId for target in answer.Targets or () if target.RemainingPathIndex == _WHOLE), None)
+                for answer in answers
+            ]
 
         async with self._deadline("looking up nodes"):
             return await self._in_batches("translate", paths, request)
 
-    async def browse(self, nodes: Sequence[ua.BrowseDescription]) -> list[list[ua.ReferenceDescription]]:
+    async def browse(self, nodes: Sequence[ua.BrowseDescription]) -> list[list[Reference]]:
         """The references of each node, all of them; none where the server refuses. Raises `LinkError`."""
 
-        async def request(batch: Sequence[ua.BrowseDescription]) -> list[list[ua.ReferenceDescription]]:
+        async def request(batch: Sequence[ua.BrowseDescription]) -> list[list[Reference]]:
             session = self._session
-            answers = await session.browse(ua.BrowseParameters(NodesToBrowse=list(batch)))
-            found = [list(answer.References or ()) for answer in answers]
-            rest = {place: answer.ContinuationPoint for place, answer in enumerate(answers) if answer.ContinuationPoint}
-            while rest:
-                more = await session.browse_next(ua.BrowseNextParameters(False, list(rest.values())))
-                for place, answer in zip(list(rest), more, strict=True):
-                    found[place] += answer.References or ()
-                    rest[place] = answer.ContinuationPoint
-                rest = {place: point for place, point in rest.items() if point}
+            found: list[list[Reference]] = [[] for _ in batch]
+            answers: list[Any] = await session.browse(ua.BrowseParameters(NodesToBrowse=list(batch)))
+            places: Sequence[int] = range(len(batch))
+            while places:
+                rest: dict[int, ua.ByteString] = {}
+                for place, answer in zip(places, answers, strict=True):
+                    found[place] += [_reference(reference) for reference in answer.References or ()]
+                    if answer.ContinuationPoint:
+                        rest[place] = answer.ContinuationPoint
+                places = list(rest)
+                if rest:
+                    points = ua.BrowseNextParameters(ContinuationPoints=list(rest.values()))
+                    answers = await session.browse_next(points)
             return found
 
         async with self._deadline("browsing"):
@@ -217,7 +235,7 @@ class Link:
         return self._client.uaclient.session
 
     @contextlib.asynccontextmanager
-    async def _deadline(self, doing: str, timeout_s: float | None = None) -> AsyncIterator[None]:
+    async def _deadline(self, doing: str, timeout_s: float | None = None) -> AsyncGenerator[None]:
         """Bound the time of a request, and turn whatever breaks it into `LinkError`."""
         seconds = timeout_s or self.timeout_s
         try:
@@ -276,20 +294,18 @@ class Link:
                 return await self._read_decodable(batch[:half], timestamps) + await self._read_decodable(
                     batch[half:], timestamps
                 )
-            _log.warning("%s: the value of %s cannot be decoded: %r", self.endpoint, batch[0].NodeId.to_string(), error)
+            _log.warning("%s: the value of %s cannot be decoded: %r", self.endpoint, node_text(batch[0]), error)
             self._undecodable.add(_key(batch[0]))
             return [_UNDECODABLE]
 
     async def _learn_server(self) -> None:
-        answers = await self.read([value_of(ua.NodeId(node)) for node in (_NAMESPACE_ARRAY, *_LIMIT_NODES.values())])
-        values = [None if answer.Value is None else answer.Value.Value for answer in answers]
-        self.namespaces = [str(uri) for uri in values[0]] if isinstance(values[0], list) else []
-        limits = {
-            name: value if isinstance(value, int) else 0 for name, value in zip(_LIMIT_NODES, values[1:], strict=True)
-        }
-        self.limits = Limits(**limits)
+        wanted = [ObjectIds.Server_NamespaceArray, *_LIMIT_NODES.values()]
+        answers: list[Any] = await self.read([value_of(standard_node(node)) for node in wanted])
+        namespaces, *limits = [None if answer.Value is None else answer.Value.Value for answer in answers]
+        self.namespaces = namespaces or ()
+        self.limits = Limits(**{name: limit or 0 for name, limit in zip(_LIMIT_NODES, limits, strict=True)})
 
-    async def _keep(self, client: Client) -> None:
+    async def _keep(self, client: Any) -> None:
         """Keep session and secure channel alive through long pauses between requests."""
         pause = max(client.session_timeout / 1000 / _PROBES_PER_SESSION_TIMEOUT, 0.1)
         renewal = time.monotonic() + client.secure_channel_timeout / 1000 * _RENEW_AFTER
@@ -297,9 +313,8 @@ class Link:
             await asyncio.sleep(min(pause, max(renewal - time.monotonic(), 0)))
             try:
                 async with self._deadline("keeping the session alive"):
-                    if time.monotonic() < renewal:
-                        await self._session.read(ua.ReadParameters(NodesToRead=[_SERVER_STATE]))
-                    else:
+                    await self._session.read(ua.ReadParameters(NodesToRead=[_SERVER_STATE]))
+                    if time.monotonic() >= renewal:
                         await client.open_secure_channel(renew=True)
                         client.uaclient.revolve_security_token()
                         renewal = time.monotonic() + client.secure_channel_timeout / 1000 * _RENEW_AFTER
@@ -307,13 +322,32 @@ class Link:
                 self._lost = error
 
 
+def standard_node(identifier: int) -> ua.NodeId:
+    """A node of the base namespace, which every server has."""
+    return make_node_id(identifier, 0, ua.NodeIdType.Numeric)
+
+
+def make_node_id(identifier: Any, namespace: int, form: ua.NodeIdType) -> ua.NodeId:
+    """asyncua's node id from plain values."""
+    return ua.NodeId(identifier, ua.Int16(namespace), form)
+
+
+def node_text(operation: Any) -> str:
+    """The node id of a read or write operation, as the author may write it."""
+    return operation.NodeId.to_string()
+
+
 def value_of(node: ua.NodeId, attribute: AttributeIds = AttributeIds.Value) -> ua.ReadValueId:
     """What to read: an attribute of a node, its value if nothing else is said."""
     return ua.ReadValueId(node, ua.IntegerId(attribute))
 
 
-def _key(node: ua.ReadValueId) -> tuple[ua.NodeId, int]:
+def _key(node: Any) -> tuple[ua.NodeId, int]:
     return node.NodeId, node.AttributeId
 
 
-_SERVER_STATE = value_of(ua.NodeId(ObjectIds.Server_ServerStatus_State))
+def _reference(found: Any) -> Reference:
+    return Reference(found.NodeId, found.BrowseName.NamespaceIndex, found.BrowseName.Name or "")
+
+
+_SERVER_STATE = value_of(standard_node(ObjectIds.Server_ServerStatus_State))

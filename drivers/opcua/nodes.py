@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
@@ -16,17 +17,15 @@ from asyncua.ua.status_codes import StatusCodes
 
 from drivers.opcua.address import Address, BrowsePath, Identifier, Namespace, Step
 from drivers.opcua.codec import Type
-from drivers.opcua.link import Link, value_of
+from drivers.opcua.link import Link, make_node_id, standard_node, value_of
 
 MISSING = "the server has no such node: the log says what is near"
 NO_NAMESPACE = "the server has no such namespace: the log says which it has"
 NO_VARIABLE = "the node is an object or a method and has no value: name a variable below it"
 
-_ROOT = ua.NodeId(ObjectIds.RootFolder)
-_HIERARCHICAL = ua.NodeId(ObjectIds.HierarchicalReferences)
-_HAS_SUBTYPE = ua.NodeId(ObjectIds.HasSubtype)
-_WHOLE = 0xFFFF_FFFF
-"""Remaining path index of a path that was followed to its end: OPC 10000-4 5.9.4.2."""
+_ROOT = standard_node(ObjectIds.RootFolder)
+_HIERARCHICAL = standard_node(ObjectIds.HierarchicalReferences)
+_HAS_SUBTYPE = standard_node(ObjectIds.HasSubtype)
 _NODE_UNKNOWN = frozenset((StatusCodes.BadNodeIdUnknown, StatusCodes.BadNodeIdInvalid))
 _DEEPEST_TYPE = 16
 """Levels of subtypes after which a server's type tree is taken for a loop."""
@@ -66,7 +65,7 @@ async def find_nodes(link: Link, addresses: Sequence[Address]) -> list[Node | Ab
         if any(_index_of(link, namespace) is None for namespace in _namespaces(address)):
             absent[place] = Absent(NO_NAMESPACE)
         elif isinstance(address, Identifier):
-            ids[place] = ua.NodeId(address.value, _index_of(link, address.namespace) or 0, address.type)
+            ids[place] = make_node_id(address.value, _index_of(link, address.namespace) or 0, address.type)
         else:
             paths[place] = address
     for place, found in zip(paths, await follow(link, [path.steps for path in paths.values()]), strict=True):
@@ -82,25 +81,19 @@ async def follow(link: Link, paths: Sequence[Sequence[Step]]) -> list[ua.NodeId 
     """Follow each path from the root folder; None where it leads nowhere. Raises `LinkError`."""
     if not paths:
         return []
-    answers = await link.translate([ua.BrowsePath(_ROOT, _relative_path(link, steps)) for steps in paths])
-    return [
-        next((target.TargetId for target in answer.Targets or () if target.RemainingPathIndex == _WHOLE), None)
-        for answer in answers
-    ]
+    return await link.translate([ua.BrowsePath(_ROOT, _relative_path(link, steps)) for steps in paths])
 
 
 def _relative_path(link: Link, steps: Sequence[Step]) -> ua.RelativePath:
-    return ua.RelativePath(
-        [
-            ua.RelativePathElement(
-                _HIERARCHICAL,
-                IsInverse=False,
-                IncludeSubtypes=True,
-                TargetName=ua.QualifiedName(step.name, _index_of(link, step.namespace) or 0),
-            )
-            for step in steps
-        ]
-    )
+    elements: list[Any] = [
+        ua.RelativePathElement(
+            _HIERARCHICAL, TargetName=ua.QualifiedName(step.name, _index_of(link, step.namespace) or 0)
+        )
+        for step in steps
+    ]
+    for element in elements:
+        element.IsInverse = False
+    return ua.RelativePath(elements)
 
 
 def _namespaces(address: Address) -> set[Namespace]:
@@ -142,7 +135,7 @@ async def _built_in_types(link: Link, data_types: Sequence[ua.NodeId | None]) ->
 
     A type that is none itself is followed to its supertypes, all of them a level at a time: OPC 10000-6 5.1.2.
     """
-    ancestors = {data_type: data_type for data_type in data_types if data_type is not None}
+    ancestors: dict[ua.NodeId, ua.NodeId] = {named: named for named in data_types if named is not None}
     found: dict[ua.NodeId, Type | None] = {}
     for _ in range(_DEEPEST_TYPE):
         for data_type, ancestor in ancestors.items():
@@ -153,9 +146,7 @@ async def _built_in_types(link: Link, data_types: Sequence[ua.NodeId | None]) ->
             break
         above = await link.browse([_supertype_of(ancestor) for ancestor in ancestors.values()])
         ancestors = {
-            data_type: references[0].NodeId
-            for data_type, references in zip(ancestors, above, strict=True)
-            if references
+            data_type: references[0].node for data_type, references in zip(ancestors, above, strict=True) if references
         }
     return [None if data_type is None else found.get(data_type) for data_type in data_types]
 

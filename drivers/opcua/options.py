@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from drivers.contract import Options
 from drivers.opcua.address import parse_address
@@ -20,6 +20,8 @@ TypeName = Literal[
 
 class DeviceOptions(Options):
     """One OPC UA server."""
+
+    model_config = ConfigDict(hide_input_in_errors=True)  # an endpoint with a password in it is not repeated
 
     endpoint: str
     """As opc.tcp://192.0.2.10:4840, with the path that the server asks for."""

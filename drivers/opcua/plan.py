@@ -58,7 +58,8 @@ class Plan:
 
     def nodes_of(self, group: int) -> list[int]:
         """The nodes that a group reads, each once: positions in `addresses`."""
-        return list(dict.fromkeys(self.places[row].node for row in self.groups[group].rows.tolist()))
+        rows: list[int] = self.groups[group].rows.tolist()
+        return list(dict.fromkeys(self.places[row].node for row in rows))
 
     def lines(self, limit: int) -> list[str]:
         """What each group costs when the server takes `limit` nodes a request (0: any number)."""

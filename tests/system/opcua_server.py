@@ -1,0 +1,148 @@
+"""An OPC UA server for tests, a connection that can be made to fail, and short ways to a driver."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+import asyncua.ua
+from asyncua.server.server import Server
+
+from drivers.contract import Point, Quality
+from drivers.opcua.driver import OpcUa
+from drivers.opcua.options import DeviceOptions, PointOptions
+from drivers.reasons import reason_text
+
+ua: Any = asyncua.ua
+"""asyncua's annotations ask for its own number classes, which nobody who uses it makes."""
+SKID = "urn:skid"
+
+
+class SkidServer:
+    """asyncua's server in a thread and an event loop of its own, as a PLC is no part of our process either."""
+
+    def __init__(self, namespaces: Sequence[str], port: int | None = None) -> None:
+        self.port = port or free_port()
+        self.endpoint = f"opc.tcp://127.0.0.1:{self.port}"
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self.run(self._start(namespaces))
+
+    def run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+
+    async def _start(self, namespaces: Sequence[str]) -> None:
+        self.server = Server()
+        await self.server.init()
+        self.server.iserver.min_session_timeout_ms = 100  # so that a test need not wait ten seconds for its end
+        self.server.set_endpoint(self.endpoint)
+        self.server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        for uri in namespaces:
+            await self.server.register_namespace(uri)
+        self.index = await self.server.get_namespace_index(SKID)
+        self.folder = await self.server.nodes.objects.add_object(
+            ua.NodeId("System", self.index), ua.QualifiedName("System", self.index)
+        )
+        await self.server.start()
+
+    def add(self, name: str, value: Any, variant_type: Any = None) -> None:
+        async def work() -> None:
+            node = await self.folder.add_variable(
+                ua.NodeId(name, self.index), ua.QualifiedName(name, self.index), value, variant_type
+            )
+            await node.set_writable()
+
+        self.run(work())
+
+    def set(self, name: str, value: Any) -> None:
+        """Put a value there as the PLC program does, whatever its type; asyncua's own way in checks the type."""
+
+        async def work() -> None:
+            node = self.server.iserver.aspace[ua.NodeId(name, self.index)]
+            node.attributes[ua.AttributeIds.Value].value = value
+
+        self.run(work())
+
+    def get(self, name: str) -> Any:
+        return self.run(self.server.get_node(ua.NodeId(name, self.index)).read_data_value(False))
+
+    def set_limit(self, node: int, limit: int) -> None:
+        self.run(self.server.get_node(ua.NodeId(node)).write_value(ua.Variant(limit, ua.VariantType.UInt32)))
+
+    def stop(self) -> None:
+        if self._loop.is_closed():
+            return
+        self.run(self.server.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+
+class Proxy:
+    """Between driver and server; once silent, it swallows what either says but closes nothing: a black hole."""
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self.silent = False
+        self._writers: list[asyncio.StreamWriter] = []
+
+    async def __aenter__(self) -> Proxy:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.endpoint = f"opc.tcp://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        self.drop()
+        await self._server.wait_closed()
+        await asyncio.gather(*(writer.wait_closed() for writer in self._writers), return_exceptions=True)
+
+    def drop(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        self._writers += [writer, far_writer]
+        await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                if not self.silent:
+                    writer.write(data)
+        writer.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def points(*nodes: str | PointOptions, write: bool = False) -> list[Point]:
+    options = [PointOptions(node=node) if isinstance(node, str) else node for node in nodes]
+    return [Point(f"T{row}", "plc", option, 1000, True, write) for row, option in enumerate(options)]
+
+
+def skid_node(name: str, **options: Any) -> PointOptions:
+    return PointOptions(node=f"nsu={SKID};s={name}", **options)
+
+
+@contextlib.asynccontextmanager
+async def opened(endpoint: str, on: Sequence[Point], **options: Any) -> AsyncGenerator[OpcUa]:
+    driver = OpcUa({"plc": DeviceOptions(endpoint=endpoint, **options)}, on)
+    try:
+        await driver.open()
+        yield driver
+    finally:
+        await driver.close()
+
+
+def quality(driver: OpcUa, row: int) -> tuple[Quality, str]:
+    return Quality(int(driver.image.quality[row])), reason_text(int(driver.image.reason[row]))

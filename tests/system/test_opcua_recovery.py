@@ -1,0 +1,154 @@
+"""Losing an OPC UA server and finding it again: restarts, black holes, long pauses, closing."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from asyncua.server.internal_session import InternalSession
+
+from drivers.contract import Driver, LinkError, Quality, Writes
+from drivers.opcua.driver import OpcUa
+from drivers.opcua.options import DeviceOptions
+from drivers.registry import driver_class
+from tests.system.opcua_server import SKID, Proxy, SkidServer, opened, points, quality, skid_node, ua
+
+V = ua.VariantType
+
+
+@pytest.fixture(scope="module")
+def plc() -> Iterator[SkidServer]:
+    """A server that the tests of this module share."""
+    server = SkidServer([SKID])
+    server.add("byte", 255, V.Byte)
+    yield server
+    server.stop()
+
+
+async def test_a_restart_that_shuffles_namespaces_changes_nothing() -> None:
+    first = SkidServer([SKID, "urn:other"])
+    second: SkidServer | None = None
+    try:
+        first.add("FT01", 1.0, V.Double)
+        on = points(skid_node("FT01"), f"Objects/nsu={SKID};System/nsu={SKID};FT01")
+        async with opened(first.endpoint, on) as driver:
+            await driver.read(0)
+            assert [driver.image.value(row) for row in range(2)] == [1.0, 1.0]
+            await asyncio.to_thread(first.stop)
+            with pytest.raises(LinkError, match=first.endpoint):
+                await driver.read(0)
+            with pytest.raises(LinkError, match="nothing listens"):
+                await driver.open()
+            second = await asyncio.to_thread(SkidServer, ["urn:other", SKID], first.port)
+            assert second.index != first.index
+            second.add("FT01", 2.0, V.Double)
+            await driver.open()
+            await driver.read(0)
+            assert [driver.image.value(row) for row in range(2)] == [2.0, 2.0]
+            assert quality(driver, 0) == quality(driver, 1) == (Quality.GOOD, "")
+    finally:
+        first.stop()
+        if second is not None:
+            second.stop()
+
+
+async def test_a_server_that_never_answers_is_noticed_in_time() -> None:
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    hole = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    endpoint = f"opc.tcp://127.0.0.1:{hole.sockets[0].getsockname()[1]}"
+    driver = OpcUa({"plc": DeviceOptions(endpoint=endpoint, timeout_ms=300)}, points("i=2258"))
+    began = time.monotonic()
+    with pytest.raises(LinkError, match=r"no answer within 0.3 s while connecting"):
+        await driver.open()
+    await driver.close()
+    assert time.monotonic() - began < 1.5
+    hole.close()
+    await hole.wait_closed()
+
+
+async def test_a_black_hole_in_mid_session_is_noticed_and_survived(plc: SkidServer) -> None:
+    async with Proxy(plc.port) as proxy:
+        driver = OpcUa({"plc": DeviceOptions(endpoint=proxy.endpoint, timeout_ms=300)}, points(skid_node("byte")))
+        await driver.open()
+        await driver.read(0)
+        proxy.silent = True
+        began = time.monotonic()
+        image = driver.image
+        stamp = image.source_time.copy()
+        with pytest.raises(LinkError, match=r"no answer within 0.3 s while reading"):
+            await driver.read(0)
+        assert image.quality[0] == Quality.GOOD  # a reading that failed touches no row
+        assert (image.source_time == stamp).all()
+        await driver.close()
+        assert time.monotonic() - began < 1.5
+        proxy.silent = False
+        await driver.open()
+        await driver.read(0)
+        assert driver.image.value(0) == 255
+        proxy.drop()
+        with pytest.raises(LinkError, match="was the server stopped or restarted"):
+            await driver.read(0)
+        await driver.close()
+
+
+async def test_a_port_of_another_protocol_is_told() -> None:
+    async def babble(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(8)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    other = await asyncio.start_server(babble, "127.0.0.1", 0)
+    endpoint = f"opc.tcp://127.0.0.1:{other.sockets[0].getsockname()[1]}"
+    driver = OpcUa({"plc": DeviceOptions(endpoint=endpoint, timeout_ms=500)}, points("i=2258"))
+    with pytest.raises(LinkError, match=endpoint):
+        await driver.open()
+    await driver.close()
+    other.close()
+    await other.wait_closed()
+
+
+async def test_the_session_lives_through_long_pauses(plc: SkidServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivers.opcua.link.SESSION_TIMEOUT_S", 0.6)
+    monkeypatch.setattr("drivers.opcua.link.CHANNEL_LIFETIME_S", 1.0)
+    seen: list[Any] = []
+    read = InternalSession.read
+
+    async def counted(self: InternalSession, params: Any) -> Any:
+        seen.append(params)
+        return await read(self, params)
+
+    monkeypatch.setattr(InternalSession, "read", counted)
+    async with opened(plc.endpoint, points(skid_node("byte"))) as driver:
+        seen.clear()
+        await asyncio.sleep(1.5)  # the pause itself is what is tested
+        assert len(seen) >= 3
+        await driver.read(0)
+        assert driver.image.value(0) == 255
+
+
+async def test_closing_is_always_safe_and_the_contract_is_kept(plc: SkidServer) -> None:
+    driver: Driver = OpcUa({"plc": DeviceOptions(endpoint=plc.endpoint)}, points(skid_node("byte")))
+    assert driver_class("opcua") is OpcUa
+    assert isinstance(driver, Writes)
+    await driver.close()
+    with pytest.raises(LinkError, match="open the link first"):
+        await driver.read(0)
+    await driver.open()
+    await driver.close()
+    await driver.close()
+    opening = asyncio.ensure_future(driver.open())
+    await asyncio.sleep(0)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    await driver.close()
+    await driver.open()
+    await driver.read(0)
+    await driver.close()
