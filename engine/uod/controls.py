@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from engine.core.spec import TagSpec
+from engine.system import SYSTEM_TAGS
 from engine.uod.draft import Draft
 from engine.uod.faults import Finding, Path, did_you_mean
 from engine.uod.model import Command, ProcessValue
-from engine.uod.skid import SYSTEM_COMMANDS, CommandSpec, OutputSpec, ProcessValueSpec
-from engine.uod.units import UnitError, conversion
+from engine.uod.skid import RESERVED_COMMANDS, CommandSpec, OutputSpec, ProcessValueSpec
+from engine.uod.units import UnitError, compatible_units, conversion
 
 
 class Controls:
@@ -21,7 +22,8 @@ class Controls:
         self.commands: list[CommandSpec] = []
         self.process_values: list[ProcessValueSpec] = []
         self._tags = tags
-        self._index = {tag.name: index for index, tag in enumerate(tags)}
+        self._outputs = outputs
+        self._index = {tag.name: index for index, tag in enumerate((*tags, *SYSTEM_TAGS))}
         self._output_of = {tags[output.tag].name: index for index, output in enumerate(outputs)}
         uod = draft.uod
         self._unsound = {name for _, name in draft.broken} | (
@@ -40,11 +42,12 @@ class Controls:
         self._misnamed(path, name)
         tag = self._output((*path, "sets"), command.sets)
         if tag is not None:
-            argument = command.argument or ("choice" if tag.choices else "number")
+            output = self._output_of[tag.name]
+            is_text = isinstance(self._outputs[output].safe_value, str)
+            argument = command.argument or ("choice" if tag.choices else "text" if is_text else "number")
             self._check_argument(path, command, argument, tag)
-            units = self._units(path, command, tag)
+            units = self._units(path, command, argument, tag)
             if len(self.findings) == before:
-                output = self._output_of[tag.name]
                 self.commands.append(CommandSpec(name, output, argument, units, command.description))
                 return
         self._unsound_commands.add(name)
@@ -74,9 +77,11 @@ class Controls:
         if argument != "number" and command.units:
             self._fault((*path, "units"), "only a number has units", "take out units")
 
-    def _units(self, path: Path, command: Command, tag: TagSpec) -> dict[str, tuple[float, float]]:
+    def _units(self, path: Path, command: Command, argument: str, tag: TagSpec) -> dict[str, tuple[float, float]]:
+        """The units that the author allows, or else all that Open Pectus offers for the tag's own."""
+        offered = compatible_units(tag.unit) if tag.unit and argument == "number" else []
         units: dict[str, tuple[float, float]] = {}
-        for index, unit in enumerate(command.units):
+        for index, unit in enumerate(command.units or offered):
             try:
                 found = conversion(unit, tag.unit)
             except UnitError as error:
@@ -123,13 +128,12 @@ class Controls:
         if any(command.name == tag.name for command in self.commands):
             self._fault(path, f"the command {tag.name!r} sets another tag", "name the command that sets this one")
             return None
-        units = {tag.unit: (1.0, 0.0)} if tag.unit else {}
-        self.commands.append(CommandSpec(tag.name, output, "choice" if tag.choices else "number", units))
+        self._define(tag.name, Command(sets=tag.name))
         return len(self.commands) - 1
 
     def _misnamed(self, path: Path, name: str) -> bool:
         before = len(self.findings)
-        if name in SYSTEM_COMMANDS:
+        if name in RESERVED_COMMANDS:
             self._fault(
                 path, f"a command cannot be named {name!r}: that is a word of the engine", "choose another name"
             )

@@ -60,7 +60,7 @@ def draft_of(data: Any) -> tuple[Draft | None, list[Finding]]:
         findings = [finding_of(detail, (), _keys_at(_path(detail))) for detail in details]
         for detail in details:
             path = _path(detail)
-            if path[0] == "process_values" and len(path) > 1:
+            if path[:1] == ("process_values",) and len(path) > 1:
                 unlisted.add(cast("int", path[1]))
             elif part := _leave_out(sound, path, detail["type"]):
                 broken.add(part)
@@ -91,9 +91,16 @@ def finding_of(detail: ErrorDetails, prefix: Path, known: Iterable[str]) -> Find
             hint = "put it in quotes"
     else:
         message = detail["msg"].removeprefix("Value error, ")
-        if isinstance(found, (bool, int, float, str)):
+        if isinstance(found, (bool, int, float, str)) and str(found) not in message:
             message += f", found {found!r}"
     return Finding(path, message, hint)
+
+
+def findings_of(error: ValidationError, prefix: Path, known: Iterable[str]) -> list[Finding]:
+    """All of the errors of a flat part, the first for each of its keys: the branches of a union say no more."""
+    firsts = {detail["loc"][:1]: detail for detail in reversed(error.errors(include_url=False))}
+    found = [finding_of(detail, prefix, known) for detail in firsts.values()]
+    return [Finding(finding.path[: len(prefix) + 1], finding.message, finding.hint) for finding in reversed(found)]
 
 
 def keys_of(*models: type[BaseModel]) -> list[str]:
@@ -111,26 +118,23 @@ def _path(detail: ErrorDetails) -> Path:
 
 def _keys_at(path: Path) -> list[str]:
     """The keys that may stand beside the last key of a path."""
-    if len(path) <= 1:
+    if len(path) < 2:
         return keys_of(Uod)
-    if path[0] == "author":
-        return keys_of(Author)
-    return keys_of(ProcessValue if path[0] == "process_values" else PARTS[str(path[0])])
+    head = str(path[0])
+    return keys_of({"author": Author, "process_values": ProcessValue}.get(head) or PARTS[head])
 
 
 def _leave_out(data: dict[str, Any], path: Path, kind: str) -> tuple[str, str] | None:
     """Delete what is at fault: a superfluous key alone, else the whole part, which is then returned."""
-    head = str(path[0])
-    whole = len(path) < 2 or not (head == "author" or (head in PARTS and isinstance(path[1], str)))
-    if whole:
+    head, *inner = (str(part) for part in path)
+    if not inner or not (head in PARTS or head == "author"):
         data.pop(head, None)
         return None
-    section, name = data[head], str(path[1])
-    if head != "author" and kind == "extra_forbidden":
-        section[name].pop(path[-1], None)
+    if head in PARTS and kind == "extra_forbidden":
+        data[head][inner[0]].pop(inner[-1], None)
         return None
-    section.pop(name, None)
-    return None if head == "author" else (head, name)
+    data[head].pop(inner[0], None)
+    return (head, inner[0]) if head in PARTS else None
 
 
 def _copy(value: Any) -> Any:

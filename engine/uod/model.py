@@ -6,14 +6,31 @@ Devices and tags carry the keys of their driver beside the common ones: they are
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
 from pydantic import Tag as PydanticTag
 
-Number = Annotated[int | float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 """A finite number; booleans are none."""
+
+
+def _plain(value: Any) -> Any:
+    if not isinstance(value, (bool, int, float, str)) or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError("expected a finite number, a text, true or false")
+    return value
+
+
+def _number_or_share(value: Any) -> Any:
+    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        return value
+    raise ValueError('expected a number, or a share of the span as "1%"')
+
+
 Value = bool | int | float | str
+PlainValue = Annotated[Value, BeforeValidator(_plain)]
+Width = Annotated[Number | str, BeforeValidator(_number_or_share)]
 
 
 def _named(name: str) -> str:
@@ -74,7 +91,7 @@ class Tag(Strict):
     """value = raw * scale + offset, in the raw unit"""
     offset: Number = 0
     """value = raw * scale + offset, in the raw unit"""
-    deadband: Number | str = 0
+    deadband: Width = 0
     """Published when it changes by more than this, in its unit, or as "1%" of the span from min to max."""
     min: Number | None = None
     """The least value that is sensible, in its unit; nothing below is ever written."""
@@ -82,9 +99,9 @@ class Tag(Strict):
     """The greatest value that is sensible, in its unit; nothing above is ever written."""
     outside: Literal["reject", "clamp"] = "reject"
     """What becomes of a reading beyond min or max: reject makes it bad, clamp holds it at the limit."""
-    not_available: list[Number] = Field(default_factory=list[int | float])
+    not_available: list[Number] = Field(default_factory=list[float])
     """Raw values by which the device says that it has no reading, as 32767."""
-    safe_value: Value | None = None
+    safe_value: PlainValue | None = None
     """What an output is set to when nobody controls it: a value in its unit, or one of its choices."""
     choices: dict[Name, RawChoice] = Field(default_factory=dict[str, int])
     """The words for its raw values, as {Closed: 0, Open: 1}."""
@@ -105,14 +122,12 @@ class Derived(Strict):
     """The expression, as "PT01 - PT02"."""
     unit: str | None = None
     """The unit of the result."""
-    deadband: Number | str = 0
+    deadband: Width = 0
     """Published when it changes by more than this, in its unit, or as "1%" of the span from min to max."""
     min: Number | None = None
-    """The least value that is sensible; below it the reading is bad."""
+    """The low end of its span, for a deadband in per cent."""
     max: Number | None = None
-    """The greatest value that is sensible; above it the reading is bad."""
-    choices: dict[Name, RawChoice] = Field(default_factory=dict[str, int])
-    """The words for its results, as {Low: 0, High: 1}."""
+    """The high end of its span, for a deadband in per cent."""
     ignore_quality: bool = False
     """True: computed from inputs that are not good, too."""
     republish_every_s: Number | None = Field(default=None, gt=0)

@@ -46,8 +46,9 @@ class PythonText:
         """Where a key stands, as far as it is written out: in keywords, dictionaries and lists."""
         scope: ast.AST = self._tree
         found = Place(str(self._path), self._line_of_create(), None)
-        for part in path:
-            inside = _part(scope, part)
+        for depth, part in enumerate(path):
+            # what is named by its author may be made anywhere in the file
+            inside = _part(scope, part) or (_part(self._tree, part) if depth == 1 else None)
             if inside is None:
                 break
             at, scope = inside
@@ -70,18 +71,19 @@ class PythonText:
 
     def _wrong_part(self, error: ValidationError) -> None:
         """A part was made with a wrong key or value: name the keyword where it was made."""
-        part = getattr(model, error.title, Uod)
         line = self._line_of(error)
-        call = next((node for node in _walk(self._tree) if isinstance(node, ast.Call) and node.lineno == line), None)
+        calls = (node for node in _walk(self._tree) if isinstance(node, ast.Call) and node.lineno == line)
+        call = next((call for call in calls if ast.unparse(call.func).endswith(error.title)), None)
         for detail in error.errors(include_url=False):
-            finding = finding_of(detail, (), keys_of(part))
-            place = self.place(finding.path)
-            inside = _part(call, finding.path[0]) if call is not None and finding.path else None
-            if inside is not None:
-                place = Place(place.file, inside[0].lineno, inside[0].col_offset + 1)
-            elif part is not Uod:
-                place = Place(place.file, line)
-            key = key_of(finding.path) if part is Uod else f"{error.title}.{key_of(finding.path)}"
+            if error.title == Uod.__name__:
+                finding = finding_of(detail, (), keys_of(Uod))
+                place = self.place(finding.path)
+            else:
+                finding = finding_of(detail, (), keys_of(getattr(model, error.title, Uod)))
+                inside = _part(call, finding.path[0]) if call is not None and finding.path else None
+                column = None if inside is None else inside[0].col_offset + 1
+                place = Place(str(self._path), line if inside is None else inside[0].lineno, column)
+            key = key_of(finding.path)
             self.faults.append(Fault(place.file, place.line, place.column, key, finding.message, finding.hint))
 
     def _raised(self, error: Exception) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from drivers.contract import Kind
+from engine.core.checking import Known
+from engine.core.convert import converted_kind
 from engine.core.spec import Direction, FromEngine, FromExpression, FromPoint, TagSpec
+from engine.core.table import TagKind
+from engine.system import SYSTEM_TAGS
 from engine.uod.controls import Controls
 from engine.uod.draft import Draft
+from engine.uod.expressions import check_derived
 from engine.uod.faults import Finding, Severity
 from engine.uod.model import Derived, Tag
-from engine.uod.skid import SYSTEM_TAGS, OutputSpec, Skid
+from engine.uod.skid import RESERVED_TAGS, OutputSpec, Skid
 from engine.uod.value_checks import check_values, deadband, scale_and_offset
 from engine.uod.wiring import Socket, Wiring
 
@@ -28,12 +33,17 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
             continue
         if tag.direction != "input":
             outputs.append(OutputSpec(len(tags), socket.link, socket.row, tag.safe_value, tag.direction == "both"))
-        tags.append(_tag_spec(name, tag, socket))
+        tags.append(_tag_spec(name, tag, socket, wiring.kind(socket)))
+    unsound = {name for _, name in draft.broken} | (uod.tags.keys() - {tag.name for tag in tags})
     for name, derived in uod.derived.items():
         found = check_values(("derived", name), derived)
         findings += found
-        if not _errors(found):
+        if _errors(found):
+            unsound.add(name)
+        else:
             tags.append(_derived_spec(name, derived))
+    known = {tag.name: _known(tag, wiring) for tag in (*tags, *SYSTEM_TAGS) if tag.name not in uod.derived}
+    findings += check_derived(known, uod.derived, unsound)
     controls = Controls(draft, tags, outputs)
     findings += controls.findings
     if draft.broken or _errors(findings):
@@ -63,7 +73,7 @@ def _check_names(draft: Draft) -> list[Finding]:
     findings: list[Finding] = []
     for section, names in (("tags", draft.uod.tags), ("derived", draft.uod.derived)):
         for name in names:
-            if name in SYSTEM_TAGS:
+            if name in RESERVED_TAGS:
                 message = f"the engine has a tag {name!r} of its own"
                 findings.append(Finding((section, name), message, "choose another name"))
     for name in draft.uod.derived:
@@ -73,13 +83,13 @@ def _check_names(draft: Draft) -> list[Finding]:
     return findings
 
 
-def _tag_spec(name: str, tag: Tag, socket: Socket) -> TagSpec:
+def _tag_spec(name: str, tag: Tag, socket: Socket, kind: Kind) -> TagSpec:
     scale, offset = scale_and_offset(tag)
     absolute, percent = deadband(tag)
     written_only = tag.direction == "output"
     return TagSpec(
         name=name,
-        source=FromEngine(_written_kind(tag)) if written_only else FromPoint(socket.link, socket.row),
+        source=FromEngine(_written_kind(tag, kind)) if written_only else FromPoint(socket.link, socket.row),
         unit=tag.unit or None,
         direction=Direction(tag.direction),
         scale=scale,
@@ -96,11 +106,23 @@ def _tag_spec(name: str, tag: Tag, socket: Socket) -> TagSpec:
     )
 
 
-def _written_kind(tag: Tag) -> Kind:
+def _written_kind(tag: Tag, kind: Kind) -> Kind:
     """The kind in which the engine remembers what it has written to an output that is never read."""
-    if tag.choices:
-        return Kind.INT
-    return Kind.TEXT if isinstance(tag.safe_value, str) else Kind.FLOAT
+    if isinstance(tag.safe_value, str) and not tag.choices:
+        return Kind.TEXT
+    return Kind.FLOAT if kind is not Kind.TEXT and scale_and_offset(tag) != (1.0, 0.0) else kind
+
+
+def _known(tag: TagSpec, wiring: Wiring) -> Known:
+    """What an expression may know of a tag before its device has been asked."""
+    match tag.source:
+        case FromPoint():
+            kind = converted_kind(tag, wiring.kind(wiring.sockets[tag.name]))
+        case FromEngine(kind):
+            kind = TagKind.CHOICE if tag.choices else TagKind(kind)
+        case FromExpression():
+            kind = TagKind.FLOAT
+    return Known(kind, tag.unit, tuple(tag.choices))
 
 
 def _derived_spec(name: str, derived: Derived) -> TagSpec:
@@ -112,7 +134,6 @@ def _derived_spec(name: str, derived: Derived) -> TagSpec:
         direction=Direction.NA,
         minimum=_float(derived.min),
         maximum=_float(derived.max),
-        choices=derived.choices,
         deadband=absolute,
         deadband_percent=percent,
         republish_every_s=_float(derived.republish_every_s),

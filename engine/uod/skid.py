@@ -16,13 +16,13 @@ STALE_AFTER_MS = 2000
 STALE_AFTER_READINGS = 3
 """A value is stale after so many missed readings, but not before `STALE_AFTER_MS`."""
 
-SYSTEM_TAGS = frozenset({
+RESERVED_TAGS = frozenset({
     "Archive filename", "Base", "Batch Name", "Block", "Block Time", "Clock", "Connection Status", "Mark",
     "Method Status", "Process Time", "Run Counter", "Run Id", "Run Time", "Scope Time", "System State",
 })  # fmt: skip
-"""The engine's own tags, by the names that Open Pectus gives them; no tag of a UOD may have one."""
+"""Names that mean something to Open Pectus when the engine itself sets them; no tag of a UOD may have one."""
 
-SYSTEM_COMMANDS = frozenset({
+RESERVED_COMMANDS = frozenset({
     "Alarm", "Base", "Batch", "Block", "Call macro", "End block", "End blocks", "Error", "Hold",
     "Increment run counter", "Info", "Macro", "Mark", "Notify", "Pause", "Restart",
     "Run counter", "Simulate", "Simulate off", "Start", "Stop", "Unhold", "Unpause", "Wait", "Warning", "Watch",
@@ -74,7 +74,7 @@ class ProcessValueSpec:
     """One line of the process values."""
 
     tag: int
-    """index among the skid's tags"""
+    """index among the skid's tags, followed by the engine's own (`engine.system.SYSTEM_TAGS`)"""
     kind: Literal["reading", "entry", "choice"] = "reading"
     command: int | None = None
     """index among the skid's commands; None for a reading"""

@@ -17,11 +17,9 @@ _FOR_READINGS = ("every_ms", "stale_after_ms", "outside", "not_available")
 
 def check_values(path: Path, part: Tag | Derived) -> list[Finding]:
     """All that can be wrong with the value of one tag, beside its point and its expression."""
-    findings = _check_limits(path, part) + _check_choices(path, part)
+    findings = _check_limits(path, part) + _check_unit((*path, "unit"), part.unit)
     if isinstance(part, Tag):
-        findings += _check_conversion(path, part) + _check_direction(path, part)
-    elif part.unit:
-        findings += _check_unit((*path, "unit"), part.unit)
+        findings += _check_choices(path, part) + _check_conversion(path, part) + _check_direction(path, part)
     return findings
 
 
@@ -47,7 +45,7 @@ def deadband(part: Tag | Derived) -> tuple[float, float]:
 def _check_limits(path: Path, part: Tag | Derived) -> list[Finding]:
     findings: list[Finding] = []
     if part.min is not None and part.max is not None and part.min >= part.max:
-        findings.append(Finding((*path, "min"), f"min {part.min} is not below max {part.max}"))
+        findings.append(Finding((*path, "min"), f"min {part.min:.12g} is not below max {part.max:.12g}"))
     try:
         widths = deadband(part)
     except ValueError:
@@ -56,12 +54,18 @@ def _check_limits(path: Path, part: Tag | Derived) -> list[Finding]:
     else:
         if not all(0 <= width < math.inf for width in widths):
             findings.append(Finding((*path, "deadband"), f"the deadband {part.deadband} is not zero or more"))
+    if isinstance(part, Derived) and not isinstance(part.deadband, str):
+        hint = "give the deadband as a share of the span, or take them out"
+        given = (key for key in ("min", "max") if getattr(part, key) is not None)
+        findings += [
+            Finding((*path, key), "an expression is not limited: min and max do nothing", hint) for key in given
+        ]
     if isinstance(part, Tag) and "outside" in part.model_fields_set and part.min is None and part.max is None:
         findings.append(Finding((*path, "outside"), "there is no min or max to be outside of", "give min or max, too"))
     return findings
 
 
-def _check_choices(path: Path, part: Tag | Derived) -> list[Finding]:
+def _check_choices(path: Path, part: Tag) -> list[Finding]:
     findings: list[Finding] = []
     if not part.choices:
         return findings
@@ -78,8 +82,8 @@ def _check_choices(path: Path, part: Tag | Derived) -> list[Finding]:
 
 
 def _check_conversion(path: Path, tag: Tag) -> list[Finding]:
-    findings = _check_unit((*path, "unit"), tag.unit) + _check_unit((*path, "raw_unit"), tag.raw_unit)
-    if not findings and tag.raw_unit is not None:
+    findings = _check_unit((*path, "raw_unit"), tag.raw_unit)
+    if not findings and tag.raw_unit is not None and not _check_unit(path, tag.unit):
         try:
             conversion(tag.raw_unit, tag.unit)
         except UnitError as error:
@@ -127,7 +131,7 @@ def _check_safe_value(path: Path, tag: Tag) -> list[Finding]:
     if isinstance(safe, (bool, str)) or safe is None:
         return []
     if tag.min is not None and safe < tag.min:
-        return [Finding(path, f"the safe value {safe} is below min {tag.min}")]
+        return [Finding(path, f"the safe value {safe} is below min {tag.min:.12g}")]
     if tag.max is not None and safe > tag.max:
-        return [Finding(path, f"the safe value {safe} is above max {tag.max}")]
+        return [Finding(path, f"the safe value {safe} is above max {tag.max:.12g}")]
     return []

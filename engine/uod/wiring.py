@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from drivers.contract import Driver, DriverError, Options, Point, Reviews, Writes
+from drivers.contract import Driver, DriverError, Kind, Options, Point, Remark, Reviews, Writes
 from drivers.registry import UnknownDriverError, driver_class, driver_paths
-from engine.uod.draft import Draft, finding_of, keys_of
+from engine.uod.draft import Draft, findings_of, keys_of
 from engine.uod.faults import Finding, Path, Severity, did_you_mean
 from engine.uod.model import Device, Tag
 from engine.uod.skid import STALE_AFTER_MS, STALE_AFTER_READINGS, LinkSpec
@@ -51,8 +52,11 @@ class Wiring:
             self._plug(name, device)
         for name, tag in draft.uod.tags.items():
             self._wire(name, tag)
-        for link in self._links:
-            self._review(link)
+        self._kinds = [self._try_out(link) for link in self._links]
+
+    def kind(self, socket: Socket) -> Kind:
+        """The kind of the raw value there."""
+        return self._kinds[socket.link][socket.row]
 
     @property
     def links(self) -> tuple[LinkSpec, ...]:
@@ -118,8 +122,7 @@ class Wiring:
         try:
             return options.model_validate(part.model_extra or {})
         except ValidationError as error:
-            known = keys_of(options, common)
-            self.findings += [finding_of(detail, path, known) for detail in error.errors(include_url=False)]
+            self.findings += findings_of(error, path, keys_of(options, common))
             return None
 
     def _check_pace(self, path: Path, given_ms: int | None, every_ms: int | None, stale_after_ms: int | None) -> None:
@@ -132,10 +135,16 @@ class Wiring:
             hint = "a stale_after_ms of three readings lets two of them fail"
             self.findings.append(Finding((*path, "stale_after_ms"), message, hint, Severity.WARNING))
 
-    def _review(self, link: Link) -> None:
-        """Ask the driver what it has to say about all points together."""
-        if not issubclass(link.driver, Reviews):
-            return
-        for remark in link.driver.review(link.devices, link.points):
+    def _try_out(self, link: Link) -> list[Kind]:
+        """Let the driver judge its points together and plan them, offline; return the kind of each point, as far as
+        it is known without the device."""
+        remarks: Sequence[Remark] = ()
+        if issubclass(link.driver, Reviews):
+            remarks = link.driver.review(link.devices, link.points)
+        for remark in remarks:
             severity = Severity.ERROR if remark.error else Severity.WARNING
             self.findings.append(Finding(("tags", remark.tag, remark.key), remark.message, "", severity))
+        if any(remark.error for remark in remarks):
+            return [Kind.FLOAT] * len(link.points)
+        driver = link.driver(link.devices, link.points)
+        return [Kind(kind) for kind in driver.image.kinds.tolist()]

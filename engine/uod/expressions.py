@@ -1,0 +1,51 @@
+"""The expressions of a UOD, checked offline by the same checker that compiles them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from engine.core.checking import ExpressionFault, Formula, Known, check_expressions
+from engine.core.expression import Call, FaultInExpression, Node, Tag, parse
+from engine.uod.faults import Finding
+from engine.uod.model import Derived
+
+
+def check_derived(known: Mapping[str, Known], derived: Mapping[str, Derived], unsound: set[str]) -> list[Finding]:
+    """All faults of derived tags over `known` ones; what rests on `unsound` tags is not judged."""
+    unsound = _spread(unsound, derived)
+    formulas = {
+        name: Formula(part.expr, part.unit, part.ignore_quality)
+        for name, part in derived.items()
+        if name not in unsound
+    }
+    _, faults = check_expressions(known, formulas)
+    return [_finding(fault) for fault in faults]
+
+
+def _spread(unsound: set[str], derived: Mapping[str, Derived]) -> set[str]:
+    """The unsound tags and all that rest on them."""
+    needs = {name: set(_names(part.expr)) for name, part in derived.items()}
+    while more := {name for name, names in needs.items() if name not in unsound and names & unsound}:
+        unsound = unsound | more
+    return unsound
+
+
+def _names(text: str) -> Iterator[str]:
+    """The tags that an expression names; none where it cannot be read, which is the checker's to say."""
+    try:
+        yield from _tags(parse(text))
+    except FaultInExpression:
+        return
+
+
+def _tags(node: Node) -> Iterator[str]:
+    if isinstance(node, Tag):
+        yield node.name
+    elif isinstance(node, Call):
+        for argument in node.arguments:
+            yield from _tags(argument)
+
+
+def _finding(fault: ExpressionFault) -> Finding:
+    hint = f"did you mean {fault.near}?" if fault.near else ""
+    return Finding(("derived", fault.tag, "expr"), f"at column {fault.column}: {fault.message}", hint)

@@ -1,0 +1,131 @@
+"""What the aggregator is told about a skid when it connects: readings, commands, tags and plots (UodInfoMsg)."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Sequence
+
+from engine.core.spec import TagSpec
+from engine.system import SYSTEM_TAGS
+from engine.uod.skid import CommandSpec, ProcessValueSpec, Skid
+from engine.uod.units import compatible_units
+from protocol.engine_messages import UodInfoMsg
+from protocol.models import (
+    CommandDefinition,
+    CommandInfo,
+    PlotAxis,
+    PlotConfiguration,
+    ReadingCommand,
+    ReadingInfo,
+    SubPlot,
+    TagDefinition,
+    UodDefinition,
+)
+
+_IDS = uuid.UUID("3a0c6f0e-5d0f-4b7e-9a55-3c1d4b2f7e10")
+"""The name space of command ids: a web page that is open keeps its buttons when the engine starts again."""
+_COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f")
+_NUMBER = r"(?P<number>-?[0-9]+[.][0-9]*?|-?[.][0-9]+|-?[0-9]+)"
+
+
+def uod_info(skid: Skid) -> UodInfoMsg:
+    """Describe a skid, with the tags that the engine itself publishes beside the author's."""
+    commands = [_definition(skid, command) for command in skid.commands]
+    tags = (*skid.tags, *SYSTEM_TAGS)
+    return UodInfoMsg(
+        readings=[_reading(skid, tags[value.tag], value) for value in skid.process_values],
+        commands=[CommandInfo(name=command.name, docstring=command.docstring) for command in commands],
+        uod_definition=UodDefinition(
+            commands=commands,
+            system_commands=[],
+            tags=[TagDefinition(name=tag.name, unit=tag.unit) for tag in tags],
+        ),
+        plot_configuration=_plots([tags[value.tag] for value in skid.process_values]),
+        hardware_str="; ".join(f"{', '.join(link.devices)} on {link.name}" for link in skid.links),
+        required_roles=set(),
+        data_log_interval_seconds=skid.data_log_interval_s,
+    )
+
+
+def _reading(skid: Skid, tag: TagSpec, value: ProcessValueSpec) -> ReadingInfo:
+    command = None if value.command is None else skid.commands[value.command]
+    if command is None:
+        return ReadingInfo(
+            discriminator="reading",
+            tag_name=tag.name,
+            valid_value_units=compatible_units(tag.unit),
+            entry_data_type=None,
+            commands=[],
+            command_options=None,
+        )
+    choices = list(tag.choices) if value.kind == "choice" else []
+    call = ReadingCommand(
+        command_id=str(uuid.uuid5(_IDS, f"{skid.name}/{value.kind}/{tag.name}")),
+        name=tag.name,
+        command=command.name,
+        choice_names=choices,
+    )
+    return ReadingInfo(
+        discriminator=f"reading_with_{value.kind}",
+        tag_name=tag.name,
+        valid_value_units=list(command.units) or [""],
+        entry_data_type=None if choices else "str" if command.argument == "text" else "float",
+        commands=[call],
+        command_options={choice: f"{command.name}: {choice}" for choice in choices} or None,
+    )
+
+
+def _definition(skid: Skid, command: CommandSpec) -> CommandDefinition:
+    """A command with the pattern of its argument and an example for its users."""
+    tag = skid.tags[skid.outputs[command.output].tag]
+    example = f"{command.name}: {_example(tag, command)}"
+    docstring = f"# {command.description}\n{example}" if command.description else example
+    return CommandDefinition(name=command.name, validator=f"RNAP-v1-{_pattern(tag, command)}", docstring=docstring)
+
+
+def _example(tag: TagSpec, command: CommandSpec) -> str:
+    if command.argument == "choice":
+        return next(iter(tag.choices))
+    if command.argument == "text":
+        return "a text"
+    number = next((limit for limit in (tag.maximum, tag.minimum) if limit is not None), 1.0)
+    return f"{number:g} {tag.unit or ''}".strip()
+
+
+def _pattern(tag: TagSpec, command: CommandSpec) -> str:
+    """The argument as a regular expression, in the very form that the aggregator's editor takes apart to complete units
+    and choices (openpectus 0.1.1585, RegexNamedArgumentParser)."""
+    if command.argument == "text":
+        return r"^(?P<text>.+)$"
+    if command.argument == "choice":
+        choices = "|".join(re.escape(choice) for choice in tag.choices)
+        return rf"^(?P<option>({choices}|(|\+)+)(?<!\+))\s*$"
+    if not command.units:
+        return rf"^\s*{_NUMBER}\s*$"
+    units = "|".join(re.escape(unit).replace("/", r"\/") for unit in command.units)
+    return rf"^\s*{_NUMBER}\s* ?(?P<number_unit>{units})?\s*$"
+
+
+def _plots(shown: Sequence[TagSpec]) -> PlotConfiguration:
+    """One plot a unit, in the order of the process values; tags with choices are written along the time axis."""
+    by_unit: dict[str, list[TagSpec]] = {}
+    for tag in shown:
+        if tag.unit and tag not in SYSTEM_TAGS:
+            by_unit.setdefault(tag.unit, []).append(tag)
+    plots = [_plot(unit, tags, _COLORS[index % len(_COLORS)]) for index, (unit, tags) in enumerate(by_unit.items())]
+    return PlotConfiguration(
+        process_value_names_to_annotate=[tag.name for tag in shown if tag.choices],
+        color_regions=[],
+        sub_plots=plots,
+        x_axis_process_value_names=[tag.name for tag in SYSTEM_TAGS if tag.unit == "s"],
+    )
+
+
+def _plot(unit: str, tags: Sequence[TagSpec], color: str) -> SubPlot:
+    """A plot that spans the limits of its tags; where none are given the web page's own zoom helps."""
+    low = min((tag.minimum for tag in tags if tag.minimum is not None), default=0.0)
+    high = max((tag.maximum for tag in tags if tag.maximum is not None), default=low + 100.0)
+    names = list(dict.fromkeys(tag.name for tag in tags))
+    axis = PlotAxis(label=unit, process_value_names=names, y_min=low, y_max=max(high, low + 1.0), color=color)
+    return SubPlot(axes=[axis], ratio=1)
