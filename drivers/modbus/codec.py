@@ -11,7 +11,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -234,6 +233,6 @@ def _encode_float(data_type: DataType, value: bool | int | float | str) -> bytes
         raise UnfitError(f"is {name} and takes a number, not {value!r}")
     layout = np.dtype(data_type.layout)
     limit = float(np.finfo(layout).max)
-    if not (math.isfinite(value) and abs(value) <= limit):
+    if not abs(value) <= limit:  # so written that NaN is refused too
         raise UnfitError(f"is {name} and takes a finite number up to {limit:g} either way, not {value!r}")
     return np.array(value, layout).tobytes()

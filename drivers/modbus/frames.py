@@ -50,7 +50,7 @@ class FrameBuffer:
             if protocol != 0 or not 3 <= length <= MAX_PDU + 1:
                 header = self._bytes[start : start + 7].hex(" ")
                 raise FramingError(
-                    f"what came is not Modbus TCP (header {header}): check the port, and whether the other side speaks RTU"
+                    f"what came is not Modbus TCP (header {header}): check the port; does the other side speak RTU?"
                 )
             stop = start + 6 + length
             if stop > end:

@@ -30,6 +30,10 @@ RETRY_LOST_S = 60.0
 NOT_DECIMAL = reason_code("the register holds no decimal digits (BCD)")
 
 
+_Range = tuple[int, int]
+"""Which spans of a block, from and up to (exclusive)."""
+
+
 @dataclass(slots=True)
 class _Lost:
     """A place that the device refuses."""
@@ -100,50 +104,48 @@ class GroupReading:
 
     async def _find_holes(self, block: Block, refusal: Reply, now: float, bad: list[tuple[Block, int]]) -> None:
         """Replace a refused block by the parts of it that are answered; the points at fault are lost."""
-        answered: list[tuple[int, int]] = []
+        answered: list[_Range] = []
         faults: list[tuple[int, Reply]] = []
-        refused: list[tuple[int, int, Reply]] = [(0, len(block.spans), refusal)]
+        cuts: set[int] = set()
+        refused: list[tuple[_Range, Reply]] = [((0, len(block.spans)), refusal)]
         while refused:
-            faults += [(begin, reply) for begin, end, reply in refused if end - begin == 1]
-            halves = [
-                half
-                for begin, end, _ in refused
-                if end - begin > 1
-                for half in ((begin, (begin + end) // 2), ((begin + end) // 2, end))
-            ]
+            faults += [(begin, reply) for (begin, end), reply in refused if end - begin == 1]
+            halved = [(begin, (begin + end) // 2, end) for (begin, end), _ in refused if end - begin > 1]
+            halves = [half for begin, middle, end in halved for half in ((begin, middle), (middle, end))]
             replies = await self._ask([block.part(*half) for half in halves])
-            refused = []
+            refused = [(half, reply) for half, reply in zip(halves, replies, strict=True) if _is_refused_place(reply)]
+            good = [half for half, reply in zip(halves, replies, strict=True) if not _is_refused_place(reply)]
+            answered += good
+            cuts.update(middle for begin, middle, end in halved if (begin, middle) in good and (middle, end) in good)
             for half, reply in zip(halves, replies, strict=True):
-                if _is_refused_place(reply):
-                    refused.append((*half, reply))
-                else:
-                    answered.append(half)
-                    if not isinstance(reply, bytes):
-                        part = block.part(*half)
-                        bad.append((part, self._trouble(part, reply)))
-        if faults:
-            answered = await self._join(block, answered)
+                if half in good and not isinstance(reply, bytes):
+                    part = block.part(*half)
+                    bad.append((part, self._trouble(part, reply)))
+        parts = await self._join(block, sorted(answered), cuts)
         place = self._blocks.index(block)
-        self._blocks[place : place + 1] = [block.part(*part) for part in sorted(answered)]
+        self._blocks[place : place + 1] = [block.part(*part) for part in parts]
         for begin, reply in faults:
             self._lose(block.part(begin, begin + 1), reply, now)
         if not faults:
-            self._advise(block, sorted(answered))
+            self._advise(block, parts)
 
-    async def _join(self, block: Block, parts: list[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Try to read all between two points at fault in one request again, and keep to it where that is answered."""
-        runs: list[list[tuple[int, int]]] = []
-        for begin, end in sorted(parts):
-            if runs and runs[-1][-1][1] == begin:
+    async def _join(self, block: Block, parts: list[_Range], cuts: set[int]) -> list[_Range]:
+        """Try in one request again what lies between points at fault and cuts, and keep to that where it is answered.
+
+        `cuts`: before which spans the device does not read on, as both sides were answered alone.
+        """
+        runs: list[list[_Range]] = []
+        for begin, end in parts:
+            if runs and runs[-1][-1][1] == begin and begin not in cuts:
                 runs[-1].append((begin, end))
             else:
                 runs.append([(begin, end)])
-        joined = [(run[0][0], run[-1][1]) for run in runs]
-        replies = await self._ask([block.part(*whole) for whole in joined])
-        kept: list[tuple[int, int]] = []
-        for run, whole, reply in zip(runs, joined, replies, strict=True):
-            kept += [whole] if isinstance(reply, bytes) else run
-        return kept
+        wholes = [(run[0][0], run[-1][1]) for run in runs]
+        replies = await self._ask([block.part(*whole) for whole in wholes])
+        joined: list[_Range] = []
+        for run, whole, reply in zip(runs, wholes, replies, strict=True):
+            joined += [whole] if isinstance(reply, bytes) else run
+        return joined
 
     def _lose(self, block: Block, reply: Reply, now: float) -> None:
         reason = reason_code(f"the device refuses {block}: {reply}")
@@ -170,7 +172,7 @@ class GroupReading:
             log.warning("%s: %s", self._device.name, text)
         return reason_code(text)
 
-    def _advise(self, block: Block, parts: list[tuple[int, int]]) -> None:
+    def _advise(self, block: Block, parts: list[_Range]) -> None:
         """Say how to plan a block that is only answered in parts, though every point in it is."""
         pieces = [block.part(*part) for part in parts]
         gap = min(after.address - before.address - before.count for before, after in pairwise(pieces))

@@ -1,0 +1,329 @@
+"""Modbus TCP against devices that misbehave: no value lands on a wrong point, and the driver recovers.
+
+The device here is our own few lines on a real socket: no real server can be told to answer late, short or never.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+
+from drivers.contract import DeviceError, LinkError, Point, Quality
+from drivers.modbus.driver import ModbusTcp
+from drivers.modbus.options import PointOptions, TcpDeviceOptions
+from drivers.reasons import reason_text
+
+
+class Asked:
+    """A request as the device got it."""
+
+    def __init__(self, frame: bytes) -> None:
+        self.number, _, _, self.device_id, self.function, self.address, self.count = struct.unpack(
+            ">HHHBBHH", frame[:12]
+        )
+        self.at = time.monotonic()
+
+    def answer(self, number: int | None = None, count: int | None = None) -> bytes:
+        """The right answer: each holding register holds its own address. `number` and `count` make it wrong."""
+        if self.function == 6:
+            pdu = struct.pack(">BHH", 6, self.address, self.count)
+        else:
+            asked = self.count if count is None else count
+            pdu = bytes((self.function, 2 * asked)) + struct.pack(
+                f">{asked}H", *range(self.address, self.address + asked)
+            )
+        return self.framed(pdu, number)
+
+    def framed(self, pdu: bytes, number: int | None = None) -> bytes:
+        return struct.pack(">HHHB", self.number if number is None else number, 0, len(pdu) + 1, self.device_id) + pdu
+
+
+Behaviour = Callable[[Asked], Iterable[bytes] | None]
+"""The bytes to send for a request; None closes the connection."""
+
+
+def _well(asked: Asked) -> Iterable[bytes]:
+    return [asked.answer()]
+
+
+class Device:
+    """Answers by `behave`."""
+
+    def __init__(self) -> None:
+        self.asked: list[Asked] = []
+        self.behave: Behaviour = _well
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readexactly(6)
+                asked = Asked(head + await reader.readexactly(int.from_bytes(head[4:], "big")))
+                self.asked.append(asked)
+                answers = self.behave(asked)
+                if answers is None:
+                    return
+                writer.writelines(answers)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            writer.close()
+
+    @asynccontextmanager
+    async def driven(self, points: list[Point], **options: Any) -> AsyncGenerator[ModbusTcp]:
+        """Run the device, and a driver that is connected to it."""
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        options = {"timeout_ms": 60, "retries": 0, "max_gap": 0} | options
+        devices = {
+            point.device: TcpDeviceOptions(host="127.0.0.1", port=port, device_id=int(point.device[-1]), **options)
+            for point in points
+        }
+        driver = ModbusTcp(devices, points)
+        try:
+            await driver.open()
+            yield driver
+        finally:
+            await driver.close()
+            server.close()
+            await server.wait_closed()
+
+
+def points(*addresses: int, device: str = "dev1") -> list[Point]:
+    return [Point(f"T{address}", device, PointOptions(holding=address), 100, write=True) for address in addresses]
+
+
+def check(driver: ModbusTcp) -> list[int]:
+    """Assert that every good row holds its own address; return the bad ones."""
+    for row, field in enumerate(driver._fields):
+        if driver.image.quality[row] == Quality.GOOD:
+            assert driver.image.value(row) == field.address
+    return np.flatnonzero(driver.image.quality == Quality.BAD).tolist()
+
+
+async def test_a_device_that_accepts_and_never_answers() -> None:
+    device = Device()
+    device.behave = lambda _: []
+    async with device.driven(points(1, 20), retries=2) as driver:
+        started = time.monotonic()
+        with pytest.raises(
+            LinkError, match=r"dev1 \(device_id 1 on 127.0.0.1:\d+\) does not answer within 60 ms, asked 3"
+        ):
+            await driver.read(0)
+        assert 0.17 < time.monotonic() - started < 1
+        assert check(driver) == [0, 1]
+        assert [(asked.address, asked.number) for asked in device.asked] == [(1, 1), (1, 2), (1, 3)]
+        assert driver.devices["dev1"].counters.timeouts == 3
+
+
+async def test_a_silent_device_is_told_apart_from_a_dead_link() -> None:
+    device = Device()
+    device.behave = lambda asked: [] if asked.device_id == 2 else [asked.answer()]
+    async with device.driven([*points(1), *points(5, device="dev2")]) as driver:
+        with pytest.raises(DeviceError, match="dev2"):
+            await driver.read(1)
+        await driver.read(0)
+        assert check(driver) == [1]
+        device.behave = lambda _: []
+        with pytest.raises(LinkError, match="dev1"):
+            await driver.read(0)
+
+
+async def test_a_gateway_that_cannot_reach_a_device() -> None:
+    device = Device()
+    device.behave = lambda asked: [asked.framed(b"\x83\x0b")]
+    async with device.driven(points(1)) as driver:
+        with pytest.raises(
+            DeviceError, match=r"dev1: the gateway 127.0.0.1:\d+ cannot reach device_id 1: gateway target"
+        ):
+            await driver.read(0)
+
+
+async def test_a_connection_closed_in_mid_answer_and_opened_again() -> None:
+    device = Device()
+
+    def broken(asked: Asked) -> Iterable[bytes] | None:
+        return [asked.answer()[:9]] if asked.address == 1 else None
+
+    device.behave = broken
+    async with device.driven(points(1, 20), max_in_flight=2, timeout_ms=2000) as driver:
+        with pytest.raises(LinkError, match="the other side closed the connection"):
+            await driver.read(0)
+        with pytest.raises(LinkError, match="the other side closed the connection"):
+            await driver.read(0)
+        assert check(driver) == [0, 1]
+        device.behave = _well
+        await driver.open()
+        await driver.read(0)
+        assert check(driver) == []
+        assert driver.link.counters.reconnects == 1
+
+
+async def test_no_server_is_a_link_error() -> None:
+    device = Device()
+    async with device.driven(points(1)) as driver:
+        pass
+    with pytest.raises(LinkError, match=r"127.0.0.1:\d+: cannot connect \(.*\): check host, port"):
+        await driver.open()
+    with pytest.raises(LinkError, match="not connected"):
+        await driver.read(0)
+
+
+@pytest.mark.parametrize("zero", [False, True], ids=["with transaction ids", "with transaction id 0"])
+async def test_answers_late_by_one_request(zero: bool) -> None:
+    """The first answer comes with the second request, as after a pause longer than the time-out."""
+    device = Device()
+    owed: list[Asked] = []
+
+    def late(asked: Asked) -> Iterable[bytes]:
+        due = [*owed]
+        owed[:] = []
+        if len(device.asked) == 1:
+            owed.append(asked)
+            return []
+        return [one.answer(0 if zero else None) for one in (*due, asked)]
+
+    device.behave = late
+    async with device.driven(points(1, 20, 40), retries=2) as driver:
+        await driver.read(0)
+        assert check(driver) == []
+        assert driver.devices["dev1"].counters.late == 1
+
+
+async def test_a_device_always_late_by_one_never_gives_a_wrong_value() -> None:
+    """Every answer is that to the request before, under transaction id 0: nothing of it can be trusted."""
+    device = Device()
+    device.behave = lambda _: [device.asked[-2].answer(0)] if len(device.asked) > 1 else []
+    async with device.driven(points(1, 20, 40), retries=1) as driver:
+        for _ in range(3):
+            with pytest.raises(LinkError):
+                await driver.read(0)
+            assert check(driver) == [0, 1, 2]
+        assert driver.devices["dev1"].counters.replies == 0
+
+
+async def test_pipelined_answers_in_any_order() -> None:
+    device = Device()
+    held: list[Asked] = []
+
+    def backwards(asked: Asked) -> Iterable[bytes]:
+        held.append(asked)
+        if len(held) < 4:
+            return []
+        answers = [one.answer() for one in reversed(held)]
+        held.clear()
+        return answers
+
+    device.behave = backwards
+    async with device.driven(points(*range(0, 160, 20)), max_in_flight=4) as driver:
+        await driver.read(0)
+        assert check(driver) == []
+
+
+async def test_a_device_with_transaction_id_0_is_not_pipelined_again() -> None:
+    device = Device()
+    device.behave = lambda asked: [asked.answer(0)]
+    async with device.driven(points(1, 20, 40), max_in_flight=3) as driver:
+        with pytest.raises(LinkError, match="transaction id 0 while several requests are open"):
+            await driver.read(0)
+        assert check(driver) == [0, 1, 2]
+        await driver.open()
+        await driver.read(0)
+        assert check(driver) == []
+
+
+async def test_duplicated_answers() -> None:
+    device = Device()
+    device.behave = lambda asked: [asked.answer(), asked.answer()]
+    async with device.driven(points(1, 20, 40)) as driver:
+        await driver.read(0)
+        await driver.read(0)
+        assert check(driver) == []
+        assert driver.link.counters.unasked >= 5  # the last duplicate may still be on its way
+
+
+@pytest.mark.parametrize(
+    ("count", "reason"),
+    [
+        (1, "holding 20 to 21: the device answers with less than was asked for"),
+        (3, "holding 20 to 21: the device answers with more than was asked for"),
+    ],
+)
+async def test_answers_of_a_wrong_length_make_their_points_bad(count: int, reason: str) -> None:
+    device = Device()
+    device.behave = lambda asked: [asked.answer(count=count if asked.count == 2 else None)]
+    async with device.driven(points(1, 20, 21), retries=1) as driver:
+        await driver.read(0)
+        assert check(driver) == [1, 2]
+        assert reason_text(int(driver.image.reason[1])) == reason
+        counters = driver.devices["dev1"].counters
+        assert (counters.short, counters.wrong, counters.repeats) == ((2, 0, 1) if count == 1 else (0, 2, 1))
+
+
+async def test_garbage_breaks_the_link() -> None:
+    device = Device()
+    device.behave = lambda _: [b"HTTP/1.1 400 Bad Request\r\n\r\n"]
+    async with device.driven(points(1), timeout_ms=2000) as driver:
+        with pytest.raises(LinkError, match=r"what came is not Modbus TCP \(header 48 54 54 50"):
+            await driver.read(0)
+        assert check(driver) == [0]
+
+
+async def test_answers_in_single_bytes() -> None:
+    device = Device()
+    async with device.driven(points(1, 20), timeout_ms=2000) as driver:
+        device.behave = lambda asked: [bytes((byte,)) for byte in asked.answer()]
+        await driver.read(0)
+        assert check(driver) == []
+
+
+async def test_a_cancelled_read_leaves_nothing_behind() -> None:
+    device = Device()
+    device.behave = lambda _: []
+    async with device.driven(points(1, 20), timeout_ms=5000, max_in_flight=2) as driver:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await driver.read(0)
+        stray = device.asked[0]
+        device.behave = lambda asked: [stray.answer(), asked.answer()]
+        await driver.read(0)
+        assert check(driver) == []
+        assert driver.devices["dev1"].counters.late == 1
+
+
+async def test_a_write_without_an_answer_is_sent_once_and_reported() -> None:
+    device = Device()
+    device.behave = lambda _: []
+    async with device.driven(points(1), retries=3) as driver:
+        with pytest.raises(LinkError, match="does not answer within 60 ms: check"):
+            await driver.write({0: 7})
+        assert len(device.asked) == 1
+
+
+async def test_a_write_answered_for_another_register_is_not_taken_as_done() -> None:
+    device = Device()
+    device.behave = lambda asked: [asked.framed(struct.pack(">BHH", 6, asked.address + 1, asked.count))]
+    async with device.driven(points(1)) as driver:
+        with pytest.raises(DeviceError, match=r"it is not known whether T1 \(holding 1\) was written"):
+            await driver.write({0: 7})
+
+
+async def test_pauses_are_kept() -> None:
+    device = Device()
+    async with device.driven(
+        points(1, 20, 40), pause_between_requests_ms=20, pause_after_connect_ms=50, timeout_ms=1000, max_in_flight=3
+    ) as driver:
+        opened = time.monotonic()
+        await driver.read(0)
+        await driver.read(0)
+        assert check(driver) == []
+        assert device.asked[0].at - opened > 0.04
+        times = [asked.at for asked in device.asked]
+        assert all(after - before > 0.019 for before, after in pairwise(times))
