@@ -20,6 +20,15 @@ class Direction(StrEnum):
     """No hardware behind it: a derived reading, or one of the engine's own tags."""
 
 
+class Event(StrEnum):
+    """What can make a function with a memory begin anew."""
+
+    RUN_START = "run start"
+    BLOCK_START = "block start"
+    COMMAND = "command"
+    """Only when it is asked for by name."""
+
+
 @dataclass(frozen=True, slots=True)
 class FromPoint:
     """Fed by a row of a link's image."""
@@ -34,6 +43,8 @@ class FromExpression:
 
     text: str
     ignore_quality: bool = False
+    reset_on: tuple[Event, ...] = (Event.RUN_START,)
+    """The events at which its totals, windows and latches begin anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +76,8 @@ class TagSpec:
     """text -> raw value; a raw value outside them is bad"""
     deadband: float = 0.0
     """Published when it differs by more than this, in units of the tag, from what was last published."""
+    deadband_percent: float = 0.0
+    """The same in per cent of the span from `minimum` to `maximum`; the wider of the two counts."""
     republish_every_s: float | None = None
     """Published at least this often, changed or not."""
     stale_after_s: float | None = None

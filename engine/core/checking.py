@@ -1,0 +1,259 @@
+"""Expressions are checked before anything runs: names, types, units and order, all faults at once.
+
+The checker also rewrites: unit conversions become factors, and the words of choices become numbers, so that what is
+left for the evaluator is plain arithmetic.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from graphlib import CycleError, TopologicalSorter
+
+from engine.core.expression import Call, FaultInExpression, Node, Number, Tag, Text, parse, quoted
+from engine.core.functions import FUNCTIONS, Function, Type
+from engine.core.table import TagKind
+from engine.core.unit_rules import Dimension, convert, result_of
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an expression may know of a tag."""
+
+    kind: TagKind
+    unit: str | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A derived tag as its author wrote it."""
+
+    text: str
+    unit: str | None = None
+    ignore_quality: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionFault:
+    """Something wrong in an expression."""
+
+    tag: str
+    """The derived tag at fault."""
+    column: int
+    """Where in its expression, one-based."""
+    message: str
+    near: str | None = None
+    """The known name that may have been meant."""
+
+    def __str__(self) -> str:
+        hint = f"; did you mean {self.near}?" if self.near else ""
+        return f"{self.tag}: column {self.column}: {self.message}{hint}"
+
+
+class ExpressionError(Exception):
+    """Expressions that cannot be compiled; `faults` has all of them."""
+
+    def __init__(self, faults: Sequence[ExpressionFault]) -> None:
+        super().__init__("\n".join(map(str, faults)))
+        self.faults = tuple(faults)
+
+
+@dataclass(frozen=True, slots=True)
+class SameText:
+    """Whether a text tag has a certain text: true or false, computed outside of the arithmetic."""
+
+    tag: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A derived tag that can be compiled."""
+
+    node: CheckedNode
+    kind: TagKind
+    """FLOAT or BOOL"""
+    inputs: tuple[str, ...]
+    """The tags that it names."""
+    ignore_quality: bool
+
+
+CheckedNode = Number | Tag | Call | SameText
+"""As a node of the parser, without texts; the arguments of calls are of this type too."""
+
+
+def check_expressions(
+    tags: Mapping[str, Known], derived: Mapping[str, Formula]
+) -> tuple[dict[str, Checked], list[ExpressionFault]]:
+    """Check derived tags over other tags; return the sound ones in the order of their dependency, and all faults."""
+    faults: list[ExpressionFault] = []
+    nodes: dict[str, Node] = {}
+    for name, formula in derived.items():
+        try:
+            nodes[name] = parse(formula.text)
+        except FaultInExpression as error:
+            faults.append(ExpressionFault(name, error.column, error.message, error.near))
+    needs = {name: [tag.name for tag in _tags(node) if tag.name in derived] for name, node in nodes.items()}
+    try:
+        order = [name for name in TopologicalSorter(needs).static_order() if name in nodes]
+    except CycleError as error:
+        cycle: list[str] = list(reversed(error.args[1]))
+        column = next(tag.column for tag in _tags(nodes[cycle[0]]) if tag.name == cycle[1])
+        faults.append(ExpressionFault(cycle[0], column, f"a cycle: {' needs '.join(map(quoted, cycle))}"))
+        order = list(nodes)
+    known = dict(tags)
+    for name, formula in derived.items():
+        known[name] = Known(TagKind.FLOAT, formula.unit)
+    sound: dict[str, Checked] = {}
+    for name in order:
+        checker = _Checker(known, derived[name])
+        node = checker.whole(nodes[name])
+        faults += [ExpressionFault(name, fault.column, fault.message, fault.near) for fault in checker.faults]
+        known[name] = replace(known[name], kind=checker.kind)
+        if node is not None and not checker.faults:
+            inputs = tuple(dict.fromkeys(tag.name for tag in _tags(nodes[name])))
+            sound[name] = Checked(node, checker.kind, inputs, derived[name].ignore_quality)
+    return sound, faults
+
+
+def _tags(node: Node) -> list[Tag]:
+    if isinstance(node, Call):
+        return [tag for argument in node.arguments for tag in _tags(argument)]
+    return [node] if isinstance(node, Tag) else []
+
+
+@dataclass(frozen=True, slots=True)
+class Operand:
+    """A checked argument."""
+
+    node: CheckedNode
+    type: Type
+    dimension: Dimension
+
+
+class _Checker:
+    """Checks one expression, and goes on after a fault as far as that makes sense."""
+
+    def __init__(self, known: Mapping[str, Known], formula: Formula) -> None:
+        self._known = known
+        self._formula = formula
+        self.faults: list[FaultInExpression] = []
+        self.kind = TagKind.FLOAT
+
+    def whole(self, node: Node) -> CheckedNode | None:
+        operand = self._check(node)
+        if operand is None:
+            return None
+        if operand.type is Type.CONDITION:
+            self.kind = TagKind.BOOL
+            return operand.node
+        try:
+            return convert(operand.node, operand.dimension, Dimension.of(self._formula.unit), 1)
+        except FaultInExpression as error:
+            self.faults.append(error)
+            return None
+
+    def _check(self, node: Node) -> Operand | None:
+        try:
+            match node:
+                case Number():
+                    return Operand(node, Type.CONSTANT, Dimension.literal())
+                case Text():
+                    raise FaultInExpression("a text can only be compared with a tag: Tag == 'text'", node.column)
+                case Tag():
+                    return self._tag(node)
+                case Call():
+                    return self._call(node)
+        except FaultInExpression as error:
+            self.faults.append(error)
+            return None
+
+    def _tag(self, node: Tag) -> Operand:
+        known = self._lookup(node)
+        if known.kind is TagKind.TEXT:
+            raise FaultInExpression(f"{quoted(node.name)} is a text: compare it, == 'text'", node.column)
+        if known.kind is TagKind.CHOICE:
+            word = known.choices[0] if known.choices else "..."
+            raise FaultInExpression(f"{quoted(node.name)} is a choice: compare it, == '{word}'", node.column)
+        kind = Type.CONDITION if known.kind is TagKind.BOOL else Type.NUMBER
+        return Operand(node, kind, Dimension.of(known.unit))
+
+    def _lookup(self, node: Tag) -> Known:
+        if known := self._known.get(node.name):
+            return known
+        names = difflib.get_close_matches(node.name, self._known, 1)
+        near = quoted(names[0]) if names else None
+        if near is None:
+            longer = [name for name in self._known if name.startswith(node.name) and quoted(name) != name]
+            near = quoted(longer[0]) if longer else None
+        raise FaultInExpression(f"no tag is named {quoted(node.name)}", node.column, near)
+
+    def _call(self, node: Call) -> Operand | None:
+        if node.name in ("==", "!=") and any(isinstance(argument, Text) for argument in node.arguments):
+            return self._text(node)
+        function = FUNCTIONS.get(node.name)
+        if function is None:
+            near = difflib.get_close_matches(node.name, FUNCTIONS, 1)
+            raise FaultInExpression(f"no function is named {node.name!r}", node.column, near[0] if near else None)
+        operands = [self._check(argument) for argument in node.arguments]
+        _check_count(node, function)
+        found = [operand for operand in operands if operand is not None]
+        if len(found) < len(operands):
+            return None
+        kind = _check_types(node, function, found)
+        nodes, dimension = result_of(node, function, [(each.node, each.dimension) for each in found])
+        return Operand(Call(node.name, nodes, node.column), kind, dimension)  # type: ignore[arg-type]
+
+    def _text(self, node: Call) -> Operand:
+        tags = [argument for argument in node.arguments if isinstance(argument, Tag)]
+        texts = [argument for argument in node.arguments if isinstance(argument, Text)]
+        if len(tags) != 1 or len(texts) != 1:
+            raise FaultInExpression("a text can only be compared with a tag: Tag == 'text'", node.column)
+        tag, text = tags[0], texts[0]
+        known = self._lookup(tag)
+        if known.kind is TagKind.TEXT:
+            same: CheckedNode = SameText(tag.name, text.value)
+        elif known.kind is TagKind.CHOICE:
+            if text.value not in known.choices:
+                near = difflib.get_close_matches(text.value, known.choices, 1)
+                words = ", ".join(map(repr, known.choices))
+                message = f"{quoted(tag.name)} has no choice {text.value!r}, only {words}"
+                raise FaultInExpression(message, text.column, repr(near[0]) if near else None)
+            same = Call("==", (tag, Number(known.choices.index(text.value), text.column)), node.column)
+        else:
+            raise FaultInExpression(f"{quoted(tag.name)} is no text", text.column)
+        if node.name == "!=":
+            same = Call("not", (same,), node.column)  # type: ignore[arg-type]
+        return Operand(same, Type.CONDITION, Dimension.literal())
+
+
+def _check_count(node: Call, function: Function) -> None:
+    least = len(function.takes) if function.least is None else function.least
+    most = len(function.takes) if function.most is None else function.most
+    count = len(node.arguments)
+    if not least <= count <= most:
+        wanted = str(least) if least == most else f"{least} to {most}"
+        raise FaultInExpression(f"takes {wanted} arguments, not {count}: {function.usage}", node.column)
+
+
+def _check_types(node: Call, function: Function, operands: Sequence[Operand]) -> Type:
+    same: Type | None = None
+    for place, operand in enumerate(operands):
+        wanted = function.wanted(place)
+        is_condition = operand.type is Type.CONDITION
+        if wanted is Type.SAME:
+            found = Type.CONDITION if is_condition else Type.NUMBER
+            same = same or found
+            right = found is same
+        else:
+            right = {Type.CONDITION: is_condition, Type.CONSTANT: operand.type is Type.CONSTANT}.get(
+                wanted, not is_condition
+            )
+        if not right:
+            raise FaultInExpression(
+                f"argument {place + 1} has to be {wanted.value}, not {operand.type.value}: {function.usage}",
+                node.column,
+            )
+    return same or function.gives if function.gives is Type.SAME else function.gives

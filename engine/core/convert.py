@@ -1,0 +1,250 @@
+"""Raw values of a link's image become values of the table, a block of rows at a time.
+
+A block is all rows that one link feeds from one column of its image into one column of the table. What a block does
+(gather, scale, compare) is decided when it is planned; in the tick it is a handful of array operations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.contract import DTYPES, Image, Kind, Quality
+from drivers.reasons import reason_code
+from engine.core.arrays import as_slice
+from engine.core.spec import FromPoint, TagSpec
+from engine.core.table import COLUMN_DTYPES, Cells, TagKind
+
+NOT_AVAILABLE = reason_code("the device says that it has no value")
+NOT_FINITE = reason_code("not a finite number")
+BELOW = reason_code("below the minimum")
+ABOVE = reason_code("above the maximum")
+OVERFLOW = reason_code("too large for a 64-bit integer once it is scaled")
+NO_CHOICE = reason_code("none of the choices")
+
+Codes = NDArray[np.uint16] | None
+"""(n,) a reason for each row, 0 where there is none; None when no row has one"""
+
+_INTEGERS = (Kind.INT, Kind.UINT)
+INTEGER_BOUNDS = {TagKind.INT: (-(2**63), 2**63 - 1), TagKind.UINT: (0, 2**64 - 1)}
+
+
+def is_identity(spec: TagSpec) -> bool:
+    """Whether the raw value is the value."""
+    return spec.scale == 1 and spec.offset == 0
+
+
+def converted_kind(spec: TagSpec, raw: Kind) -> TagKind:
+    """The kind of a tag that is fed by a raw value of this kind."""
+    if spec.choices:
+        return TagKind.CHOICE
+    if raw is Kind.TEXT or is_identity(spec):
+        return TagKind(raw)
+    whole = float(spec.scale).is_integer() and float(spec.offset).is_integer()
+    if raw in _INTEGERS and whole and abs(spec.scale) < 2**63 and abs(spec.offset) < 2**63:
+        negative = spec.scale < 0 or spec.offset < 0
+        return TagKind.INT if raw is Kind.INT or negative else TagKind.UINT
+    return TagKind.FLOAT
+
+
+class Block:
+    """The conversion of the rows that one link feeds from one raw column into one column of the table."""
+
+    def __init__(self, cells: Cells, rows: slice, image: Image) -> None:
+        specs = cells.specs[rows]
+        image_rows = np.array([spec.source.row for spec in specs if isinstance(spec.source, FromPoint)], np.intp)
+        self.rows = rows
+        self.raw_kind = Kind(int(image.kinds[image_rows[0]]))
+        self.kind = cells.cell(rows.start)[0]
+        self._cells = cells
+        start = int(cells.starts[self.kind])
+        self._place = slice(rows.start - start, rows.stop - start)
+        self._image_rows = as_slice(image_rows)
+        self._raw_cells = as_slice(image.cells[image_rows])
+        self._all_good = False
+        self.aged = False
+        """Whether `stale` was put over what the image says, so that the image must be taken again."""
+        self._scaled = _Scale(specs, self.raw_kind, self.kind) if _needs_scale(specs, self.kind) else None
+        self._sentinels = _sentinels(specs, self.raw_kind)
+        self._limits = _Limits(specs, self.kind) if _needs_limits(specs, self.kind) else None
+        self._choices = _Choices(specs, self.raw_kind) if self.kind is TagKind.CHOICE else None
+        self._is_float = self.raw_kind in (Kind.FLOAT, Kind.FLOAT32) and self._choices is None
+
+    def take(self, image: Image, all_good: bool) -> None:
+        """Bring the rows up to date with the image, `all_good` saying that none of its rows is worse than good."""
+        raw: NDArray[Any] = image.columns[self.raw_kind][self._raw_cells]
+        codes: Codes = None
+        for sentinel, exists in self._sentinels:
+            codes = _mark(codes, (raw == sentinel) & exists, NOT_AVAILABLE)
+        value = raw
+        if self._choices is not None:
+            value, codes = self._choices.apply(raw, codes)
+        elif self._scaled is not None:
+            value, codes = self._scaled.apply(raw, codes)
+        if self._is_float and not np.isfinite(value).all():
+            codes = _mark(codes, ~np.isfinite(value), NOT_FINITE)
+        if self._limits is not None:
+            value, codes = self._limits.apply(value, codes)
+        cells, rows = self._cells, self.rows
+        column = cells.columns[self.kind]
+        cells.fresh_values.add(self.kind)
+        if all_good and codes is None:
+            column[self._place] = value
+            if not self._all_good or self.aged:
+                cells.quality[rows] = Quality.GOOD
+                cells.reason[rows] = 0
+                cells.known[rows] = True
+                cells.fresh_quality = True
+                self._all_good, self.aged = True, False
+            return
+        quality: NDArray[np.uint8] = image.quality[self._image_rows].copy()
+        reason: NDArray[np.uint16] = image.reason[self._image_rows].copy()
+        if codes is not None:
+            ours = (codes > 0) & (quality < Quality.BAD)
+            quality[ours] = Quality.BAD
+            reason[ours] = codes[ours]
+        usable = quality < Quality.BAD
+        np.copyto(column[self._place], value, where=usable)
+        cells.known[rows] |= usable
+        cells.quality[rows] = quality
+        cells.reason[rows] = reason
+        cells.fresh_quality = True
+        self._all_good, self.aged = False, False
+
+
+def _mark(codes: Codes, where: NDArray[np.bool_], code: int) -> Codes:
+    """Give rows a reason; the first one that a row is given stays."""
+    if not where.any():
+        return codes
+    if codes is None:
+        return np.where(where, np.uint16(code), np.uint16(0))
+    codes[where & (codes == 0)] = code
+    return codes
+
+
+def _needs_scale(specs: Sequence[TagSpec], kind: TagKind) -> bool:
+    return kind not in (TagKind.CHOICE, TagKind.TEXT) and not all(is_identity(spec) for spec in specs)
+
+
+class _Scale:
+    """value = raw * scale + offset, in exact integers where both are whole."""
+
+    def __init__(self, specs: Sequence[TagSpec], raw: Kind, kind: TagKind) -> None:
+        self._exact = kind in INTEGER_BOUNDS
+        self._dtype = COLUMN_DTYPES[kind]
+        if not self._exact:
+            self._scale: NDArray[Any] = np.array([spec.scale for spec in specs], np.float64)
+            self._offset: NDArray[Any] = np.array([spec.offset for spec in specs], np.float64)
+            self._shifts = bool(self._offset.any())
+            return
+        # Arithmetic modulo 2^64 gives the right bits whenever the true result fits, and the raw values for which it
+        # fits are known beforehand, exactly, in Python's integers.
+        self._scale = np.array([int(spec.scale) % 2**64 for spec in specs], np.uint64)
+        self._offset = np.array([int(spec.offset) % 2**64 for spec in specs], np.uint64)
+        self._shifts = True
+        lows, highs = zip(*(_fitting(spec, TagKind(raw), kind) for spec in specs), strict=True)
+        self._low = np.array(lows, DTYPES[raw])
+        self._high = np.array(highs, DTYPES[raw])
+
+    def apply(self, raw: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
+        if not self._exact:
+            value = raw * self._scale
+            if self._shifts:
+                value += self._offset
+            return value, codes
+        value = (raw.view(np.uint64) * self._scale + self._offset).view(self._dtype)
+        return value, _mark(codes, (raw < self._low) | (raw > self._high), OVERFLOW)
+
+
+def _fitting(spec: TagSpec, raw: TagKind, kind: TagKind) -> tuple[int, int]:
+    """The raw integers whose scaled value is within the bounds of its kind; an empty range as (1, 0)."""
+    scale, offset = int(spec.scale), int(spec.offset)
+    low, high = INTEGER_BOUNDS[kind]
+    raw_low, raw_high = INTEGER_BOUNDS[raw]
+    if scale == 0:
+        return (raw_low, raw_high) if low <= offset <= high else (1, 0)
+    low, high = (low - offset, high - offset) if scale > 0 else (offset - high, offset - low)
+    first, last = max(-(-low // abs(scale)), raw_low), min(high // abs(scale), raw_high)
+    return (first, last) if first <= last else (1, 0)
+
+
+def _sentinels(specs: Sequence[TagSpec], raw: Kind) -> list[tuple[NDArray[Any], NDArray[np.bool_]]]:
+    """The raw values that mean "no value": one row for each tag's first, second, ... with whether it has so many."""
+    found: list[tuple[NDArray[Any], NDArray[np.bool_]]] = []
+    if raw not in (Kind.BOOL, Kind.TEXT):
+        for place in range(max(len(spec.not_available) for spec in specs)):
+            listed = [spec.not_available[place : place + 1] for spec in specs]
+            values = [_raw_value(value[0], raw) if value else None for value in listed]
+            exists = np.array([value is not None for value in values], np.bool_)
+            found.append((np.array([value or 0 for value in values], DTYPES[raw]), exists))
+    return found
+
+
+def _raw_value(value: float, raw: Kind) -> float | int | None:
+    """A number of the author's as a raw value of this kind; None when no raw value can be equal to it."""
+    if raw not in _INTEGERS:
+        return value
+    low, high = INTEGER_BOUNDS[TagKind(raw)]
+    return int(value) if float(value).is_integer() and low <= int(value) <= high else None
+
+
+def _needs_limits(specs: Sequence[TagSpec], kind: TagKind) -> bool:
+    limited = kind not in (TagKind.CHOICE, TagKind.TEXT, TagKind.BOOL)
+    return limited and any(spec.minimum is not None or spec.maximum is not None for spec in specs)
+
+
+class _Limits:
+    """What is beyond the author's limits is bad, or held at the limit."""
+
+    def __init__(self, specs: Sequence[TagSpec], kind: TagKind) -> None:
+        self._minimum = np.array([_limit(spec.minimum, kind, lowest=True) for spec in specs], COLUMN_DTYPES[kind])
+        self._maximum = np.array([_limit(spec.maximum, kind, lowest=False) for spec in specs], COLUMN_DTYPES[kind])
+        self._clamps: NDArray[np.bool_] = np.array([spec.outside == "clamp" for spec in specs], np.bool_)
+        self._any_clamps = bool(self._clamps.any())
+
+    def apply(self, value: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
+        below, above = value < self._minimum, value > self._maximum
+        if not (below.any() or above.any()):
+            return value, codes
+        if self._any_clamps:
+            value = np.where(self._clamps, np.clip(value, self._minimum, self._maximum), value)
+        codes = _mark(codes, below & ~self._clamps, BELOW)
+        return value, _mark(codes, above & ~self._clamps, ABOVE)
+
+
+def _limit(limit: float | None, kind: TagKind, *, lowest: bool) -> float | int:
+    """A limit in the column's own type; for integers never wider than the author's."""
+    if kind in INTEGER_BOUNDS:
+        low, high = INTEGER_BOUNDS[kind]
+        if limit is None or math.isinf(limit):
+            return low if lowest else high
+        return min(max(math.ceil(limit) if lowest else math.floor(limit), low), high)
+    if limit is None:
+        return -math.inf if lowest else math.inf
+    return limit
+
+
+class _Choices:
+    """Raw values become the place of the tag's choice that has them."""
+
+    def __init__(self, specs: Sequence[TagSpec], raw: Kind) -> None:
+        width = max(len(spec.choices) for spec in specs)
+        dtype = np.dtype(np.uint8) if raw is Kind.BOOL else DTYPES[raw]
+        self._is_bool = raw is Kind.BOOL
+        self._values = np.zeros((len(specs), width), dtype)
+        self._exists = np.zeros((len(specs), width), np.bool_)
+        for row, spec in enumerate(specs):
+            for place, value in enumerate(spec.choices.values()):
+                known = str(value) if raw is Kind.TEXT else _raw_value(value, Kind.UINT if self._is_bool else raw)
+                if known is not None:
+                    self._values[row, place] = known
+                    self._exists[row, place] = True
+
+    def apply(self, raw: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
+        raw = raw.view(np.uint8) if self._is_bool else raw
+        equal = (self._values == raw[:, np.newaxis]) & self._exists
+        return equal.argmax(axis=1), _mark(codes, ~equal.any(axis=1), NO_CHOICE)

@@ -1,0 +1,226 @@
+"""The core: images in, changed tags out. It plans everything when it is made, and only computes in the tick.
+
+The order of a tick is `take` each link, `set` what the engine knows, `derive`, `age`, `changed`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.contract import Image, Kind, Quality
+from drivers.reasons import reason_code
+from engine.core.checking import Checked, ExpressionError, Formula, Known, check_expressions
+from engine.core.convert import INTEGER_BOUNDS, converted_kind
+from engine.core.derived import Derived, Group, group
+from engine.core.diff import Diff
+from engine.core.intake import Intake
+from engine.core.spec import Event, FromEngine, FromExpression, FromPoint, TagSpec
+from engine.core.table import Cells, Table, TagKind
+
+
+class Core:
+    """One table of tags, and all that happens to it in a tick."""
+
+    def __init__(self, specs: Sequence[TagSpec], images: Sequence[Image]) -> None:
+        """Plan the whole way of every tag. Raises `ExpressionError` with the faults of all expressions."""
+        self._images = list(images)
+        checked = _checked(specs, images)
+        groups = group(checked)
+        ordered, kinds = _layout(specs, images, checked, groups)
+        starts = np.cumsum([0, *(len(image.kinds) for image in images)])
+        own = [spec.name for spec in ordered if isinstance(spec.source, FromEngine)]
+        cells = Cells(ordered, kinds, int(starts[-1]) + len(own))
+        self._cells = cells
+        self.table = Table(cells)
+        self._set_sources(starts, own, checked)
+        self._links = [
+            Intake(cells, link, image, slice(int(starts[link]), int(starts[link + 1])))
+            for link, image in enumerate(images)
+        ]
+        self._derived = Derived(cells, groups, {spec.name: row for row, spec in enumerate(ordered)})
+        self._diff = Diff(cells)
+
+    def take(self, link: int) -> None:
+        """Convert a link's image, as it is now, into the table."""
+        self._links[link].take(self._images[link])
+
+    def set(
+        self,
+        tag: str | int,
+        value: bool | float | str | None,
+        *,
+        quality: Quality = Quality.GOOD,
+        reason: str = "",
+    ) -> None:
+        """Give one of the engine's own tags, by name or row, a value; None leaves the last one and makes it bad.
+
+        Raises `ValueError` for a tag that is not the engine's own, and for a value that does not fit its kind.
+        """
+        row = self.table.row_of(tag) if isinstance(tag, str) else tag
+        cells = self._cells
+        spec = cells.specs[row]
+        if not isinstance(spec.source, FromEngine):
+            raise ValueError(f"{spec.name!r} is fed by its device or expression and cannot be set")  # noqa: TRY004
+        if value is None:
+            quality = max(quality, Quality.BAD)
+        else:
+            kind, cell = cells.cell(row)
+            cells.columns[kind][cell] = _fitting(spec, kind, value)
+            cells.fresh_values.add(kind)
+            cells.known[row] = True
+        code = reason_code(reason or ("it has no value" if quality is Quality.BAD else ""))
+        if cells.quality[row] != quality or cells.reason[row] != code:
+            cells.quality[row] = quality
+            cells.reason[row] = code
+            cells.fresh_quality = True
+
+    def derive(self, now: float) -> None:
+        """Evaluate the derived tags at `now` (monotonic seconds), after what is too old has become stale."""
+        self.age(now)
+        self._derived.evaluate(now)
+
+    def age(self, now: float) -> None:
+        """Make stale what was last known to hold longer ago than its tag allows."""
+        for link in self._links:
+            if now > link.deadline:
+                link.age(now)
+
+    def changed(self, now: float) -> NDArray[np.intp]:
+        """The rows to publish now, ascending; they count as published from here on."""
+        return self._diff.changed(now)
+
+    def reset(self, names: Iterable[str] | None = None, *, event: Event = Event.COMMAND) -> None:
+        """Let functions with a memory begin anew: in the tags named, or in all that an event resets."""
+        if names is None:
+            names = [
+                spec.name
+                for spec in self.table.specs
+                if isinstance(spec.source, FromExpression) and event in spec.source.reset_on
+            ]
+        self._derived.reset(names)
+
+    def adopt(self, old: Core) -> None:
+        """Take over from a core that was planned for other images: values, quality, what was published, memory.
+
+        A tag whose kind has changed begins anew, and so does the memory of a tag whose expression has.
+        """
+        mine, theirs = self._cells, old._cells
+        rows = [
+            (row, old.table.row_of(name))
+            for row, name in enumerate(self.table.names)
+            if name in old.table
+            and mine.kinds[row] == theirs.kinds[there := old.table.row_of(name)]
+            and list(mine.specs[row].choices) == list(theirs.specs[there].choices)
+        ]
+        if rows:
+            here, there = np.array(rows, np.intp).T
+            mine.adopt(theirs, here, there)
+            self._diff.adopt(old._diff, here, there)
+        self._derived.adopt(old._derived)
+
+    def everything(self) -> NDArray[np.intp]:
+        """All rows, for a snapshot."""
+        return np.arange(len(self.table))
+
+    def _set_sources(self, starts: NDArray[np.intp], own: Sequence[str], checked: dict[str, Checked]) -> None:
+        """Find out for each row on which sources it rests; what the engine sets itself is never old."""
+        cells = self._cells
+        first = int(starts[-1])
+        own_source = {name: first + place for place, name in enumerate(own)}
+        cells.received[first:] = np.inf
+        leaves: dict[str, set[int]] = {}
+        for spec in cells.specs:
+            if isinstance(spec.source, FromPoint):
+                leaves[spec.name] = {int(starts[spec.source.link]) + spec.source.row}
+            elif isinstance(spec.source, FromEngine):
+                leaves[spec.name] = {own_source[spec.name]}
+        for name, each in checked.items():
+            leaves[name] = set[int]().union(*(leaves[tag] for tag in each.inputs))
+        for row, spec in enumerate(cells.specs):
+            if not isinstance(spec.source, FromExpression):
+                cells.origin[row] = next(iter(leaves[spec.name]))
+            elif not leaves[spec.name]:
+                leaves[spec.name] = {cells.received.size - 1}
+        sizes = [len(leaves[spec.name]) for spec in cells.specs]
+        cells.leaf_starts = np.cumsum([0, *sizes[:-1]]).astype(np.intp)[: len(sizes)]
+        cells.leaves = np.array([source for spec in cells.specs for source in sorted(leaves[spec.name])], np.intp)
+
+
+def _fitting(spec: TagSpec, kind: TagKind, value: bool | float | str) -> Any:
+    """A value as its column holds it. Raises `ValueError`."""
+    match kind:
+        case TagKind.CHOICE:
+            words = list(spec.choices)
+            if value in words:
+                return words.index(str(value))
+            if value in spec.choices.values():
+                return list(spec.choices.values()).index(int(value))
+            raise ValueError(f"{spec.name!r} has no choice {value!r}, only {', '.join(words)}")
+        case TagKind.TEXT:
+            return str(value)
+        case TagKind.BOOL:
+            return bool(value)
+        case TagKind.INT | TagKind.UINT:
+            low, high = INTEGER_BOUNDS[kind]
+            if isinstance(value, str) or value != int(value) or not low <= int(value) <= high:
+                raise ValueError(f"{spec.name!r} is a whole number from {low} to {high}, not {value!r}")
+            return int(value)
+        case TagKind.FLOAT | TagKind.FLOAT32:
+            if isinstance(value, str) or not math.isfinite(value):
+                raise ValueError(f"{spec.name!r} is a finite number, not {value!r}")
+            return value
+
+
+def _checked(specs: Sequence[TagSpec], images: Sequence[Image]) -> dict[str, Checked]:
+    known = {
+        spec.name: Known(_kind(spec, images), spec.unit, tuple(spec.choices))
+        for spec in specs
+        if not isinstance(spec.source, FromExpression)
+    }
+    formulas = {
+        spec.name: Formula(spec.source.text, spec.unit, spec.source.ignore_quality)
+        for spec in specs
+        if isinstance(spec.source, FromExpression)
+    }
+    if not formulas:
+        return {}
+    checked, faults = check_expressions(known, formulas)
+    if faults:
+        raise ExpressionError(faults)
+    return checked
+
+
+def _kind(spec: TagSpec, images: Sequence[Image]) -> TagKind:
+    match spec.source:
+        case FromPoint(link, row):
+            return converted_kind(spec, Kind(int(images[link].kinds[row])))
+        case FromEngine(kind):
+            return TagKind.CHOICE if spec.choices else TagKind(kind)
+        case FromExpression():
+            raise AssertionError("the kind of a derived tag is the checker's to say")
+
+
+def _layout(
+    specs: Sequence[TagSpec], images: Sequence[Image], checked: dict[str, Checked], groups: Sequence[Group]
+) -> tuple[list[TagSpec], list[TagKind]]:
+    """Order the tags by kind; within a kind, what is converted and computed together stands together."""
+    turn = {name: place for place, name in enumerate(name for each in groups for name in each.names)}
+
+    def place(entry: tuple[TagSpec, TagKind]) -> tuple[int, ...]:
+        spec, kind = entry
+        match spec.source:
+            case FromPoint(link, row):
+                return kind, 0, link, int(images[link].kinds[row]), row
+            case FromExpression():
+                return kind, 1, turn[spec.name]
+            case FromEngine():
+                return kind, 2
+
+    entries = [(spec, checked[spec.name].kind if spec.name in checked else _kind(spec, images)) for spec in specs]
+    entries.sort(key=place)
+    return [spec for spec, _ in entries], [kind for _, kind in entries]

@@ -1,0 +1,111 @@
+"""What has changed since it was last published."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.core.spec import TagSpec
+from engine.core.table import Cells, TagKind
+
+_UNPUBLISHED = 255
+"""A quality that no tag ever has."""
+_NUMERIC = (TagKind.FLOAT32, TagKind.FLOAT, TagKind.INT, TagKind.UINT)
+
+
+def absolute_deadband(spec: TagSpec) -> float:
+    """The deadband in units of the tag, the wider one where both an absolute one and a per cent of span are given."""
+    span = spec.maximum - spec.minimum if spec.maximum is not None and spec.minimum is not None else 0.0
+    return max(spec.deadband, spec.deadband_percent / 100 * span)
+
+
+class Diff:
+    """Compares each tag with what was last *published*, so that a slow drift below the deadband gets out in the end."""
+
+    def __init__(self, cells: Cells) -> None:
+        self._cells = cells
+        count = len(cells.specs)
+        self.published = {kind: column.copy() for kind, column in cells.columns.items()}
+        self.quality: NDArray[np.uint8] = np.full(count, _UNPUBLISHED, np.uint8)
+        """(n,) as published; simulated tags have a bit of their own in it"""
+        self._deadbands: dict[TagKind, NDArray[np.float64]] = {}
+        for kind in _NUMERIC:
+            deadbands = np.array([absolute_deadband(spec) for spec in cells.specs[cells.span(kind)]], np.float64)
+            if deadbands.any():
+                self._deadbands[kind] = deadbands
+        every = np.array([np.inf if spec.republish_every_s is None else spec.republish_every_s for spec in cells.specs])
+        self._timed: NDArray[np.intp] = np.flatnonzero(np.isfinite(every))
+        self._every: NDArray[np.float64] = every[self._timed]
+        self.due: NDArray[np.float64] = np.full(self._timed.size, -np.inf)
+        self._next_due = -np.inf if self._timed.size else np.inf
+        self._changed = np.zeros(count, np.bool_)
+        self._scratch = np.zeros(count, np.bool_)
+
+    def changed(self, now: float) -> NDArray[np.intp]:
+        """The rows to publish at `now` (monotonic seconds), ascending; they count as published from here on."""
+        cells = self._cells
+        timed = now >= self._next_due
+        if not (cells.fresh_values or cells.fresh_quality or timed):
+            return _NONE
+        changed = self._changed
+        changed.fill(False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for kind in cells.fresh_values:
+                self._compare(kind, changed[cells.span(kind)])
+        quality = cells.quality
+        if cells.fresh_quality:
+            quality = cells.quality | cells.simulated.view(np.uint8) << np.uint8(4)
+            np.not_equal(quality, self.quality, out=self._scratch)
+            changed |= self._scratch
+        if timed:
+            changed[self._timed[self.due <= now]] = True
+        rows = np.flatnonzero(changed)
+        if rows.size:
+            # A row that is due, or whose quality is new, may carry a drift that no diff has let out yet.
+            for kind in TagKind if timed or cells.fresh_quality else cells.fresh_values:
+                np.copyto(self.published[kind], cells.columns[kind], where=changed[cells.span(kind)])
+            if cells.fresh_quality:
+                np.copyto(self.quality, quality)
+            if self._timed.size:
+                self.due = np.where(changed[self._timed], now + self._every, self.due)
+                self._next_due = float(self.due.min())
+        cells.fresh_values.clear()
+        cells.fresh_quality = False
+        return rows
+
+    def adopt(self, old: Diff, here: NDArray[np.intp], there: NDArray[np.intp]) -> None:
+        """Take over what was published of some tags, and when, from the rows `there` of another table."""
+        mine, theirs = self._cells, old._cells
+        for kind in TagKind:
+            ours = np.flatnonzero(mine.kinds[here] == kind)
+            self.published[kind][here[ours] - mine.starts[kind]] = old.published[kind][
+                there[ours] - theirs.starts[kind]
+            ]
+        self.quality[here] = old.quality[there]
+        due = dict(zip(old._timed.tolist(), old.due.tolist(), strict=True))
+        place = {row: place for place, row in enumerate(self._timed.tolist())}
+        for mine_row, their_row in zip(here.tolist(), there.tolist(), strict=True):
+            if mine_row in place and their_row in due:
+                self.due[place[mine_row]] = due[their_row]
+        mine.fresh_values.update(TagKind)
+        mine.fresh_quality = True
+
+    def _compare(self, kind: TagKind, changed: NDArray[np.bool_]) -> None:
+        value, published = self._cells.columns[kind], self.published[kind]
+        deadband = self._deadbands.get(kind)
+        if kind is TagKind.TEXT:
+            changed[:] = value != published
+        elif deadband is None:
+            np.not_equal(value, published, out=changed)
+            if kind in (TagKind.FLOAT32, TagKind.FLOAT):
+                changed &= ~(np.isnan(value) & np.isnan(published))
+        elif kind in (TagKind.INT, TagKind.UINT):
+            # The distance of two integers, exact: the greater less the smaller fits 64 bits unsigned.
+            distance = (np.maximum(value, published) - np.minimum(value, published)).view(np.uint64)
+            np.greater(distance, deadband, out=changed)
+        else:
+            np.greater(np.abs(np.subtract(value, published, dtype=np.float64)), deadband, out=changed)
+
+
+_NONE: NDArray[np.intp] = np.zeros(0, np.intp)
+_NONE.flags.writeable = False

@@ -1,0 +1,36 @@
+"""From the table to the wire: what of a row goes out, and what does not."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.contract import Quality
+from engine.core.table import Table, TagKind
+from protocol.pack import TagPacker
+
+
+class Publisher:
+    """Packs rows of one table: bad and stale ones without a value, each with its device's time where it has one."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        choices = range(int(table.starts[TagKind.CHOICE]), len(table))
+        self._packer = TagPacker(
+            table.names,
+            table.units,
+            table.directions,
+            [table.columns[kind] for kind in TagKind],
+            {row: list(table.specs[row].choices) for row in choices},
+        )
+
+    def pack(self, rows: NDArray[np.intp], tick_time: float) -> bytes:
+        """The JSON array of TagValues for some rows, ascending, at the tick's unix time."""
+        table = self._table
+        return self._packer.pack(
+            rows,
+            table.quality[rows] >= Quality.STALE,
+            tick_time,
+            table.source_time_of(rows),
+            table.simulated[rows],
+        )
