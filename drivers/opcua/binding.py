@@ -108,7 +108,7 @@ def _unfit(place: Place, node: Node | Absent) -> str:
 
 
 def _misshapen(place: Place, node: Node) -> str:
-    if node.is_array == (place.index is not None):
+    if node.is_array is None or node.is_array == (place.index is not None):
         return ""
     return ARRAY if node.is_array else NOT_ARRAY
 

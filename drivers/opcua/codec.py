@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 from asyncua import ua
-from asyncua.ua.status_codes import get_name_and_doc
+from asyncua.ua.status_codes import StatusCodes, get_name_and_doc
 
 from drivers.contract import Image, Kind, Quality
 from drivers.reasons import reason_code
@@ -68,6 +68,8 @@ _ARRAY = reason_code(ARRAY)
 _NOT_ARRAY = reason_code(NOT_ARRAY)
 _SHORT = reason_code("the array of the node has no such element: lower index")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NO_TIME = datetime(1601, 1, 1, tzinfo=UTC)
+"""The null DateTime: OPC 10000-6 5.2.2.5."""
 _SEVERITY_BITS = 30
 _CODE_BITS = 0xFFFF_0000
 """OPC 10000-4 7.39.1: the upper half names the status, the lower half holds flags."""
@@ -107,11 +109,11 @@ def status_text(status: int) -> str:
 
 
 def decode(answers: Sequence[ua.DataValue], cells: Sequence[Cell], image: Image, timestamp: Timestamp) -> list[Cell]:
-    """Fill the rows of a group from the answers to its request; return the cells whose column does not fit.
+    """Fill the rows of a group from the answers to its request; return the cells whose node must be learned anew.
 
     A row that has no value keeps the one it had, and says so by its quality.
     """
-    misfits: list[Cell] = []
+    changed: list[Cell] = []
     columns, qualities, reasons, times = image.columns, image.quality, image.reason, image.source_time
     for cell in cells:
         answer = answers[cell.answer]
@@ -123,13 +125,15 @@ def decode(answers: Sequence[ua.DataValue], cells: Sequence[Cell], image: Image,
                 quality, reason = Quality.BAD, lacking
             elif KINDS[(found := variant.VariantType)] is not cell.kind:
                 quality, reason = Quality.BAD, _misfit(found, cell.kind)
-                misfits.append(cell)
+                changed.append(cell)
             else:
                 columns[cell.kind][cell.position] = as_text(value, found) if cell.kind is Kind.TEXT else value
+        elif answer.StatusCode is not None and answer.StatusCode.value == StatusCodes.BadNodeIdUnknown:
+            changed.append(cell)
         qualities[cell.row] = quality
         reasons[cell.row] = reason
         times[cell.row] = _unix(answer, timestamp)
-    return misfits
+    return changed
 
 
 def element(value: ua.Variant | None, index: int | None) -> tuple[Any, int]:
@@ -182,7 +186,9 @@ def _unix(answer: ua.DataValue, timestamp: Timestamp) -> float:
         time = answer.SourceTimestamp
     elif timestamp == "server":
         time = answer.ServerTimestamp
-    return math.nan if time is None else (_utc(time) - _EPOCH).total_seconds()
+    if time is None or (time := _utc(time)) <= _NO_TIME:
+        return math.nan
+    return (time - _EPOCH).total_seconds()
 
 
 @lru_cache(maxsize=1024)

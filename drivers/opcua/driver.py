@@ -14,7 +14,7 @@ from drivers.opcua import options as opcua_options
 from drivers.opcua.binding import NO_BINDING, WHOLE_ARRAY, bind, element_of, is_whole_array, write_value
 from drivers.opcua.codec import decode, status_text
 from drivers.opcua.hints import hints
-from drivers.opcua.link import Link, node_text
+from drivers.opcua.link import SERVER_STATE, Link, node_text
 from drivers.opcua.nodes import MISSING, NO_NAMESPACE, Absent, Node, find_nodes
 from drivers.opcua.plan import make_plan
 
@@ -22,8 +22,8 @@ _log = logging.getLogger("skidlink.drivers.opcua")
 
 _HINTS_AT_ONCE = 20
 """How many missing nodes are looked into at one connect; a wrong namespace would else browse for each of thousands."""
-_RELEARN_AFTER_S = 60.0
-"""The least time between two connects that are made to learn the types of nodes anew."""
+LOOK_AGAIN_AFTER_S = 60.0
+"""How often the server is looked at for nodes that have come or changed: a PLC program may be loaded in mid-session."""
 
 _TIMESTAMPS = {
     "source": ua.TimestampsToReturn.Source,
@@ -45,9 +45,9 @@ class OpcUa:
         )
         self._nodes: Sequence[Node | Absent] = ()
         self._binding = NO_BINDING
-        self._opened = 0.0
-        self._misfit = ""
-        """What no longer fits its column, until the next `open` learns it anew."""
+        self._looked = 0.0
+        self._changed = ""
+        """A tag whose node is no longer what it was at the last `open`."""
         self._elements: dict[int, bool] = {}
         """Row of an array element that was written in this session -> whether the server can write it alone."""
         self._told: set[str] = set()
@@ -73,21 +73,22 @@ class OpcUa:
             raise
         self.image = self._binding.image
         self.plan = self._plan.lines(self._link.limits.read)
-        self._misfit = ""
+        self._changed = ""
         self._elements.clear()
-        self._opened = time.monotonic()
+        self._looked = time.monotonic()
 
     async def read(self, group: int) -> None:
         """Read each node of a group once, and fill the rows."""
         self._require_open()
-        if self._misfit and time.monotonic() - self._opened > _RELEARN_AFTER_S:
-            raise LinkError(f"{self._link.endpoint}: {self._misfit}: connecting anew to learn it")
+        if time.monotonic() - self._looked > LOOK_AGAIN_AFTER_S:
+            await self._look_again()
         options = self._plan.devices[self.groups[group].device]
         request = self._binding.requests[group]
-        answers = await self._link.read(request.nodes, _TIMESTAMPS[options.timestamp], options.timeout_ms / 1000)
+        nodes = request.nodes or [SERVER_STATE]  # a group without nodes has to notice a lost link too
+        answers = await self._link.read(nodes, _TIMESTAMPS[options.timestamp], options.timeout_ms / 1000)
         for cell in decode(answers, request.cells, self.image, options.timestamp):
             if self._plan.places[cell.row].declared is None:
-                self._misfit = f"the node of tag {self._plan.places[cell.row].tag} has changed its type"
+                self._changed = self._plan.places[cell.row].tag
 
     async def write(self, values: Mapping[int, bool | int | float | str]) -> Mapping[int, str]:
         """Write values in the types of their nodes, and without timestamps, which many PLCs refuse."""
@@ -127,6 +128,21 @@ class OpcUa:
         for row, answer in zip(rows, answers, strict=True):
             self._elements[row] = not is_whole_array(answer)
         return [row for row in sent if not self._elements.get(row, True)]
+
+    async def _look_again(self) -> None:
+        """Ask for a new connection, in which nodes are learned anew, if they have changed or come into being."""
+        self._looked = time.monotonic()
+        if self._changed:
+            raise LinkError(f"{self._link.endpoint}: the node of tag {self._changed} has changed: it is learned anew")
+        absent = [
+            address for address, node in zip(self._plan.addresses, self._nodes, strict=True) if isinstance(node, Absent)
+        ]
+        if not absent:
+            return
+        await self._link.learn_server()
+        for address, node in zip(absent, await find_nodes(self._link, absent), strict=True):
+            if isinstance(node, Node):
+                raise LinkError(f"{self._link.endpoint}: the node {address.text} is there now: it is learned anew")
 
     def _require_open(self) -> None:
         if not self._nodes and self._plan.addresses:

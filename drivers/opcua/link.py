@@ -125,7 +125,7 @@ class Link:
                 await client.open_secure_channel()
                 await client.create_session()
                 await client.activate_session()
-            await self._learn_server()
+            await self.learn_server()
         except BaseException:
             await self.close()
             raise
@@ -298,7 +298,8 @@ class Link:
             self._undecodable.add(_key(batch[0]))
             return [_UNDECODABLE]
 
-    async def _learn_server(self) -> None:
+    async def learn_server(self) -> None:
+        """Ask for what holds for the server as a whole. Raises `LinkError`."""
         wanted = [ObjectIds.Server_NamespaceArray, *_LIMIT_NODES.values()]
         answers: list[Any] = await self.read([value_of(standard_node(node)) for node in wanted])
         namespaces, *limits = [None if answer.Value is None else answer.Value.Value for answer in answers]
@@ -313,7 +314,7 @@ class Link:
             await asyncio.sleep(min(pause, max(renewal - time.monotonic(), 0)))
             try:
                 async with self._deadline("keeping the session alive"):
-                    await self._session.read(ua.ReadParameters(NodesToRead=[_SERVER_STATE]))
+                    await self._session.read(ua.ReadParameters(NodesToRead=[SERVER_STATE]))
                     if time.monotonic() >= renewal:
                         await client.open_secure_channel(renew=True)
                         client.uaclient.revolve_security_token()
@@ -350,4 +351,4 @@ def _reference(found: Any) -> Reference:
     return Reference(found.NodeId, found.BrowseName.NamespaceIndex, found.BrowseName.Name or "")
 
 
-_SERVER_STATE = value_of(standard_node(ObjectIds.Server_ServerStatus_State))
+SERVER_STATE = value_of(standard_node(ObjectIds.Server_ServerStatus_State))

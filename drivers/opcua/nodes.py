@@ -46,7 +46,8 @@ class Node:
     """The built-in type of the values that it sends; None where the server does not tell."""
     takes: Type | None
     """The built-in type of the values that it takes."""
-    is_array: bool
+    is_array: bool | None
+    """None where the server leaves it open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,7 @@ async def _learn(link: Link, ids: Sequence[ua.NodeId]) -> list[Node | Absent]:
             sends = value.Value.VariantType
             found.append(Node(node, sends, takes or sends, bool(value.Value.is_array)))
         else:
-            is_array = rank.Value is not None and isinstance(rank.Value.Value, int) and rank.Value.Value >= 0
-            found.append(Node(node, takes, takes, is_array))
+            found.append(Node(node, takes, takes, _is_array(rank)))
     return found
 
 
@@ -159,6 +159,12 @@ def _supertype_of(data_type: ua.NodeId) -> ua.BrowseDescription:
         IncludeSubtypes=False,
         ResultMask=ua.UInt32(ua.BrowseResultMask.None_),
     )
+
+
+def _is_array(rank: ua.DataValue) -> bool | None:
+    """What a value rank says of the shape: OPC 10000-3 5.6.2."""
+    found = None if rank.Value is None else rank.Value.Value
+    return None if found is None or found in {ua.ValueRank.Any, ua.ValueRank.ScalarOrOneDimension} else found >= 0
 
 
 def _data_type(answer: ua.DataValue) -> ua.NodeId | None:
