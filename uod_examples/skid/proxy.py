@@ -73,7 +73,7 @@ class FaultProxy:
         await self.drop()
 
     async def drop(self) -> None:
-        """Reset all present connections; new ones are welcome."""
+        """Reset all connections that were accepted; new ones are welcome."""
         for connection in list(self._connections):
             connection.reset()
         await self._end(list(self._connections.values()))
