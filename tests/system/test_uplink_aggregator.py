@@ -1,0 +1,343 @@
+"""The aggregator uplink when things go wrong, against a small aggregator with faults (which says why it is there)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from engine.uplinks import aggregator as module
+from engine.uplinks import registration
+from engine.uplinks.aggregator import AggregatorUplink
+from engine.uplinks.backlog import Backlog
+from protocol.aggregator_messages import CancelMsg
+from protocol.engine_messages import ControlStateMsg
+from protocol.messages import ErrorMessage, MessageBase, ProtocolErrorMessage, SuccessMessage
+from protocol.models import ControlState
+from protocol.serialization import decode
+from tests.interop.small_engine import SmallEngine
+from tests.system.small_aggregator import ACCEPTED, SmallAggregator, registration_reply
+
+REFUSED = {"success": False, "engine_id": None, "secret_match": None, "version_match": None}
+
+
+@pytest.fixture
+async def aggregator() -> AsyncIterator[SmallAggregator]:
+    async with SmallAggregator().running() as found:
+        yield found
+
+
+@asynccontextmanager
+async def running(uplink: AggregatorUplink) -> AsyncGenerator[AggregatorUplink, None]:
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(uplink.run())
+        try:
+            yield uplink
+        finally:
+            task.cancel()
+
+
+def values_of(message: dict[str, Any]) -> dict[str, Any]:
+    return {tag["name"]: tag["value"] for tag in message["tags"]}
+
+
+async def test_the_order_after_a_connect(aggregator: SmallAggregator) -> None:
+    engine = SmallEngine(FT01=0, PT01=5)
+    uplink = AggregatorUplink(engine, aggregator.address)
+    uplink.put(engine.change(FT01=1))
+    uplink.put(engine.change(FT01=2))
+    async with running(uplink):
+        messages = [await aggregator.messages.get() for _ in range(4)]
+        uplink.put(engine.change(FT01=3))
+        messages.append(await aggregator.messages.get())
+    assert messages[0]["_type"] == "UodInfoMsg"
+    assert [values_of(message) for message in messages[1:]] == [
+        {"FT01": 1},
+        {"FT01": 2},
+        {"FT01": 2, "PT01": 5},
+        {"FT01": 3},
+    ]
+    assert [message["sequence_number"] for message in messages] == [1, 2, 3, 4, 5]
+    assert {message["engine_id"] for message in messages} == {"lab-pc_SmallUod"}
+    assert {message["_ns"] for message in messages} == {"openpectus.protocol.engine_messages"}
+    assert aggregator.registrations[0]["engine_version"] == "0.1.1585"
+    assert (await aggregator.answers.get())["result"] == "lab-pc_SmallUod"
+
+
+@pytest.mark.parametrize("code", [1000, 1001, 1011, 1012])
+async def test_every_close_leads_to_a_new_connection(aggregator: SmallAggregator, code: int) -> None:
+    engine = SmallEngine(FT01=0, PT01=5)
+    async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
+        assert await aggregator.next_types(2) == ["UodInfoMsg", "TagsUpdatedMsg"]
+        began = time.monotonic()
+        await aggregator.connection.close(code)
+        uplink.put(engine.change(FT01=1))
+        again = [await aggregator.messages.get() for _ in range(3)]
+        assert time.monotonic() - began < 1.0
+    assert again[0]["_type"] == "UodInfoMsg"
+    assert [values_of(message) for message in again[1:]] == [{"FT01": 1}, {"FT01": 1, "PT01": 5}]
+
+
+async def test_what_was_not_answered_is_sent_again(
+    aggregator: SmallAggregator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deaf aggregator keeps its socket open and says nothing; only the time-out finds it."""
+    monkeypatch.setattr(module, "REQUEST_TIMEOUT_S", 0.2)
+    engine = SmallEngine(FT01=0)
+    async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
+        await aggregator.next_types(2)
+
+        async def silence(_: dict[str, Any]) -> None:
+            aggregator.deaf = True
+
+        aggregator.reply = silence
+        uplink.put(engine.change(FT01=1))
+        assert values_of(await aggregator.messages.get()) == {"FT01": 1}
+        aggregator.deaf = False
+        aggregator.reply = aggregator._accept
+        uplink.put(engine.change(FT01=2))
+        assert await aggregator.next_types(1) == ["UodInfoMsg"]
+        again = [values_of(await aggregator.messages.get()) for _ in range(3)]
+    assert again == [{"FT01": 1}, {"FT01": 2}, {"FT01": 2}]
+    assert len(aggregator.connections) == 2
+    assert uplink.status.queued == 0
+
+
+async def test_an_idle_link_that_has_died_is_found(
+    aggregator: SmallAggregator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "REQUEST_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(module, "IDLE_S", 0.05)
+    async with running(AggregatorUplink(SmallEngine(FT01=0), aggregator.address)):
+        await aggregator.next_types(2)
+        for _ in range(3):
+            await aggregator.pings.get()
+        aggregator.deaf = True
+        while len(aggregator.registrations) == 1:
+            await asyncio.sleep(0.01)  # nothing of a deaf peer can be awaited
+        aggregator.deaf = False
+        assert await aggregator.next_types(2) == ["UodInfoMsg", "TagsUpdatedMsg"]
+
+
+async def test_one_message_is_in_flight_at_a_time(aggregator: SmallAggregator) -> None:
+    async def never(_: dict[str, Any]) -> None:
+        return None
+
+    engine = SmallEngine(FT01=0)
+    async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
+        await aggregator.next_types(2)
+        aggregator.reply = never
+        uplink.put(engine.change(FT01=1))
+        uplink.put(engine.change(FT01=2))
+        assert values_of(await aggregator.messages.get()) == {"FT01": 1}
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await aggregator.messages.get()
+
+
+async def test_a_slow_aggregator_is_waited_for(aggregator: SmallAggregator) -> None:
+    async def slow(_: dict[str, Any]) -> MessageBase:
+        await asyncio.sleep(0.05)  # this is the slowness
+        return SuccessMessage()
+
+    aggregator.reply = slow
+    engine = SmallEngine(FT01=0)
+    async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
+        await aggregator.next_types(2)
+        for number in range(10):
+            uplink.put(engine.change(FT01=number))
+        await uplink.close()
+    assert len(aggregator.connections) == 1
+    assert (uplink.status.sent, uplink.status.queued) == (12, 0)
+
+
+@pytest.mark.parametrize("refusal", [ProtocolErrorMessage(protocol_msg="bad"), ErrorMessage(message="bad")])
+async def test_what_is_refused_is_counted_and_not_sent_again(
+    aggregator: SmallAggregator, refusal: MessageBase, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(message: dict[str, Any]) -> MessageBase:
+        return refusal if values_of(message).get("FT01") == "bad" else SuccessMessage()
+
+    engine = SmallEngine(FT01=0)
+    async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
+        await aggregator.next_types(2)
+        aggregator.reply = refuse
+        for _ in range(11):
+            uplink.put(engine.change(FT01="bad"))
+        uplink.put(engine.change(FT01=1))
+        await uplink.close()
+    assert len(aggregator.connections) == 1
+    assert (uplink.status.refused, uplink.status.sent, uplink.status.queued) == (11, 3, 0)
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(errors) == 2, "the first and the tenth"
+    assert "bad" in errors[0]
+
+
+async def test_a_message_beyond_the_aggregators_limit_is_left_out(
+    aggregator: SmallAggregator, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Above 16 MiB the real one closes the connection, and would again and again."""
+    engine = SmallEngine(FT01=0)
+    async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
+        await aggregator.next_types(2)
+        uplink.put(engine.change(FT01="x" * 2**24))
+        uplink.put(engine.change(FT01=1))
+        assert values_of(await aggregator.messages.get()) == {"FT01": 1}
+    assert len(aggregator.connections) == 1
+    assert uplink.status.refused == 1
+    assert "16 MiB is more than it takes" in caplog.text
+
+
+async def test_without_room_the_oldest_samples_go_and_events_stay(aggregator: SmallAggregator) -> None:
+    engine = SmallEngine(FT01=0)
+    uplink = AggregatorUplink(engine, aggregator.address, backlog=Backlog(limit_bytes=1000))
+    state = ControlState(is_running=False, is_holding=False, is_paused=False)
+    uplink.put(ControlStateMsg(control_state=state))
+    for number in range(20):
+        uplink.put(engine.change(FT01=number))
+    dropped = uplink.status.dropped
+    assert 15 <= dropped < 20
+    async with running(uplink):
+        messages = [await aggregator.messages.get() for _ in range(23 - dropped)]
+    assert [message["_type"] for message in messages[:2]] == ["UodInfoMsg", "ControlStateMsg"]
+    assert [values_of(message)["FT01"] for message in messages[2:]] == [*range(dropped, 20), 19]
+
+
+async def test_a_command_is_answered_while_a_message_hangs(aggregator: SmallAggregator) -> None:
+    async def hang(_: dict[str, Any]) -> None:
+        return None
+
+    engine = SmallEngine(FT01=0)
+    engine.reply = ErrorMessage(message="not now", caller_error=True)
+    async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
+        await aggregator.next_types(2)
+        await aggregator.answers.get()
+        aggregator.reply = hang
+        uplink.put(engine.change(FT01=1))
+        await aggregator.messages.get()
+        command = {"_type": "CancelMsg", "_ns": "openpectus.protocol.aggregator_messages", "exec_id": "7"}
+        async with asyncio.timeout(1.0):
+            await aggregator.call("dispatch_message_async", "c7", message_json=command)
+            answer = await aggregator.answers.get()
+    assert engine.handled == [CancelMsg(exec_id="7")]
+    assert answer["call_id"] == "c7"
+    assert decode(answer["result"]) == engine.reply
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        ({"_type": "NewMsg", "_ns": "openpectus.protocol.aggregator_messages"}, "no message is named 'NewMsg'"),
+        ({"_type": "CancelMsg", "_ns": "openpectus.protocol.aggregator_messages"}, "exec_id: Field required"),
+        ({"_type": "PingMsg", "_ns": "openpectus.protocol.engine_messages"}, "PingMsg is no command"),
+        (None, "cannot read"),
+    ],
+)
+async def test_what_is_no_command_is_answered(
+    aggregator: SmallAggregator, command: dict[str, Any] | None, text: str
+) -> None:
+    engine = SmallEngine(FT01=0)
+    async with running(AggregatorUplink(engine, aggregator.address)):
+        await aggregator.answers.get()
+        await aggregator.call("dispatch_message_async", "c", message_json=command)
+        reply = decode((await aggregator.answers.get())["result"])
+    assert isinstance(reply, ErrorMessage)
+    assert text in str(reply.message)
+    assert engine.handled == []
+
+
+async def test_an_aggregator_that_does_not_ask_who_we_are_is_tried_again(
+    aggregator: SmallAggregator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "REQUEST_TIMEOUT_S", 0.1)
+    aggregator.asks_who = False
+    async with running(AggregatorUplink(SmallEngine(FT01=0), aggregator.address)):
+        await aggregator.pings.get()
+        aggregator.asks_who = True
+        assert await aggregator.next_types(2) == ["UodInfoMsg", "TagsUpdatedMsg"]
+    assert "did not ask who we are" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("reply", "text"),
+    [
+        ((200, registration_reply(**{**REFUSED, "secret_match": False})), "does not accept our secret; it wants one"),
+        (
+            (200, registration_reply(**{**REFUSED, "secret_match": True, "engine_id": "x"})),
+            "has an engine x connected already",
+        ),
+        ((200, registration_reply(**{**REFUSED, "version_match": True})), "does not say why"),
+        ((200, registration_reply(**{**ACCEPTED, "engine_id": None})), "does not say why"),
+        ((500, "Internal Server Error"), "answers 500 to a registration: Internal Server Error"),
+        ((200, "<html>"), "does not answer as an Open Pectus aggregator does"),
+        (
+            (200, '{"_type": "SuccessMessage", "_ns": "openpectus.protocol.messages"}'),
+            "answers a registration with Succ",
+        ),
+    ],
+)
+async def test_each_refusal_is_named_once_and_outlasted(
+    aggregator: SmallAggregator,
+    reply: tuple[int, str],
+    text: str,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(registration, "SECRET_WAIT_S", 0.0)
+    monkeypatch.setattr(registration, "TAKEN_WAIT_S", 0.0)
+    aggregator.registration_replies = [reply, reply]
+    async with running(AggregatorUplink(SmallEngine(FT01=0), aggregator.address)) as uplink:
+        assert await aggregator.next_types(2) == ["UodInfoMsg", "TagsUpdatedMsg"]
+        assert uplink.status.connected
+    assert caplog.text.count(text) == 1
+
+
+@pytest.mark.parametrize("version", [(200, "<html>"), (404, "{}"), (200, "7")])
+async def test_an_aggregator_that_does_not_tell_its_version_is_asked_to_ignore_ours(
+    aggregator: SmallAggregator, version: tuple[int, str]
+) -> None:
+    aggregator.version = version
+    async with running(AggregatorUplink(SmallEngine(FT01=0), aggregator.address)):
+        await aggregator.next_types(2)
+    assert aggregator.registrations[0]["ignore_version_error"] is True
+
+
+async def test_nobody_there(unused_tcp_port: int, caplog: pytest.LogCaptureFixture) -> None:
+    uplink = AggregatorUplink(SmallEngine(FT01=0), f"127.0.0.1:{unused_tcp_port}")
+    async with running(uplink):
+        async with asyncio.timeout(5):
+            while "no answer" not in uplink.status.state:
+                await asyncio.sleep(0.01)  # the status is a plain field, written for a table that is drawn by time
+    assert f"127.0.0.1:{unused_tcp_port}" in caplog.text
+
+
+async def test_the_end_does_not_wait_for_ever(
+    aggregator: SmallAggregator, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "CLOSE_WITHIN_S", 0.1)
+    engine = SmallEngine(FT01=0)
+    async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
+        await aggregator.next_types(2)
+        aggregator.deaf = True
+        uplink.put(engine.change(FT01=1))
+        async with asyncio.timeout(1.0):
+            await uplink.close()
+    assert "1 messages could not be delivered" in caplog.text
+
+
+async def test_the_frame_of_tags_is_not_parsed_on_its_way(aggregator: SmallAggregator) -> None:
+    """A number that JSON can write and Python cannot keep arrives digit by digit."""
+    engine = SmallEngine()
+    async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
+        await aggregator.next_types(2)
+        frame = engine.change(FT01=1)
+        exact = b'[{"name":"FT01","tick_time":1.50,"value":0.1000000000000000055511151231257827,"value_unit":null}]'
+        uplink.put(type(frame)(exact, frame.tick_time, "run 7"))
+        message = await aggregator.messages.get()
+    assert message["run_id"] == "run 7"
+    assert message["tags"] == json.loads(exact)
