@@ -45,6 +45,7 @@ def driver_class(name: str) -> type[Driver]:
     module, _, attribute = path.partition(":")
     try:
         found: type[Driver] = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
+        # Foreign code may raise anything while it is imported; what it means is that this driver cannot be used.
         raise DriverError(f"driver {name!r} at {path} cannot be imported: {error}") from error
     return found

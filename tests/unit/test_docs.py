@@ -10,16 +10,27 @@ from types import ModuleType
 import pytest
 
 from drivers.contract import Kind, LinkError, Point, Quality
+from engine.uod.reader import read_uod
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def python_blocks(page: Path) -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def test_the_uod_of_the_readme_has_no_fault(tmp_path: Path) -> None:
+    (source,) = blocks(DOCS.parent / "README.md", "yaml")
+    file = tmp_path / "chiller.yaml"
+    file.write_text(source)
+    reading = read_uod(file)
+    assert reading.faults == ()
+    assert reading.skid is not None
+    assert [tag.name for tag in reading.skid.tags] == ["TT01", "SP01", "dT"]
 
 
 async def test_the_driver_of_the_how_to_works(tmp_path: Path) -> None:
-    (source,) = python_blocks(DOCS / "how-to" / "write-a-driver.md")
+    (source,) = blocks(DOCS / "how-to" / "write-a-driver.md", "python")
     module = ModuleType("file_driver")
     sys.modules[module.__name__] = module
     try:

@@ -1,0 +1,133 @@
+"""`skidlink`: the commands and their options. Each imports what it needs when it is called, so that help is instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="skidlink",
+    help="Reads the instruments of a process skid every tick and delivers what changed to an Open Pectus aggregator.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+UodFile = Annotated[Path, typer.Argument(metavar="UOD", help="The UOD: a YAML file, or a Python file with create().")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, as devices.plc.endpoint=opc.tcp://plc:4840"),
+]
+Aggregator = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="The Open Pectus aggregator; https://HOST:PORT for a secured one."),
+]
+Secret = Annotated[
+    str,
+    typer.Option(
+        envvar="SKIDLINK_AGGREGATOR_SECRET", help="The aggregator's secret.", show_envvar=True, show_default=False
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write each message as a line of JSON; - is the standard output."),
+]
+Duration = Annotated[float | None, typer.Option(metavar="S", min=0, help="End by itself after so many seconds.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of the live table, as without a terminal.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what the drivers and uplinks do.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+
+
+@app.command()
+def run(
+    uod: UodFile,
+    aggregator: Aggregator = None,
+    secret: Secret = "",
+    output: Output = None,
+    duration: Duration = None,
+    set_: Set = None,
+    plain: Plain = False,
+    verbose: Verbose = False,
+) -> None:
+    """Run the engine: read the skid each tick and deliver what changed, until Ctrl-C."""
+    from engine.cli.run import Session, run_uod
+
+    session = Session(aggregator, secret, output, duration, plain=plain, verbose=verbose)
+    raise typer.Exit(run_uod(uod, set_ or [], session))
+
+
+@app.command()
+def demo(
+    aggregator: Aggregator = None,
+    secret: Secret = "",
+    output: Output = None,
+    duration: Duration = None,
+    plain: Plain = False,
+    verbose: Verbose = False,
+) -> None:
+    """Start a simulated filtration skid, run the engine against it and show its tags live."""
+    from engine.cli.demo import run_demo
+    from engine.cli.run import Session
+
+    raise typer.Exit(run_demo(Session(aggregator, secret, output, duration, plain=plain, verbose=verbose)))
+
+
+@app.command()
+def check(
+    uod: UodFile,
+    online: Annotated[
+        bool, typer.Option("--online", help="Connect, read every point once and show what it says.")
+    ] = False,
+    set_: Set = None,
+    json: Json = False,
+) -> None:
+    """List all faults of a UOD at once; exit code 1 when there are any."""
+    from engine.cli.check import check_uod
+
+    raise typer.Exit(check_uod(uod, set_ or [], online=online, as_json=json))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a UOD, for editors."""
+    from engine.cli.check import print_schema
+
+    print_schema()
+
+
+@app.command()
+def drivers(json: Json = False) -> None:
+    """List the drivers that a UOD can name, and the keys that each one takes."""
+    from engine.cli.drivers import list_drivers
+
+    raise typer.Exit(list_drivers(as_json=json))
+
+
+@app.command()
+def skid(
+    opcua_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 4840,
+    modbus_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 5020,
+    duration: Duration = None,
+) -> None:
+    """Start the simulated filtration skid alone: an OPC UA server and a Modbus TCP server."""
+    from engine.cli.demo import run_simulated_skid
+
+    raise typer.Exit(run_simulated_skid(opcua_port, modbus_port, duration))
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if show:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"skidlink {installed('skidlink')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The console script."""
+    app()

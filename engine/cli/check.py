@@ -1,0 +1,157 @@
+"""`skidlink check` and `skidlink schema`: what is wrong with a UOD, and with the skid that it describes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from drivers.contract import DriverError, Image, Quality
+from drivers.registry import driver_class
+from engine.cli.view import STYLES, Value, number
+from engine.core.core import Core
+from engine.core.spec import FromPoint
+from engine.uod.reader import Reading, read_uod
+from engine.uod.skid import LinkSpec, Skid
+
+OPEN_WITHIN_S = 30.0
+"""A driver keeps its own time-outs; this is for one that does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class PointRow:
+    """What one point says online."""
+
+    tag: str
+    device: str
+    raw: Value
+    value: Value
+    unit: str | None
+    quality: str
+    why: str
+
+
+def check_uod(file: Path, overrides: Sequence[str], *, online: bool, as_json: bool) -> int:
+    """Print all faults and, online, every point; exit code 1 when there is an error or a point is not readable."""
+    reading = read_uod(file, overrides)
+    troubles: list[str] = []
+    rows: list[PointRow] = []
+    if online and reading.skid is not None:
+        with Console(stderr=True).status(f"reading every point of {reading.skid.name} once"):
+            rows, troubles = asyncio.run(read_once(reading.skid))
+    if as_json:
+        _print_json(reading, rows, troubles)
+    else:
+        print_faults(reading)
+        if reading.skid is not None:
+            _print_summary(reading.skid)
+        for trouble in troubles:
+            sys.stderr.write(trouble + "\n")
+        if rows:
+            _print_points(rows)
+    unread = any(row.quality in {Quality.BAD.name.lower(), Quality.STALE.name.lower()} for row in rows)
+    return 1 if reading.skid is None or troubles or unread else 0
+
+
+def print_faults(reading: Reading) -> None:
+    """All faults, one a line, on the standard error."""
+    for fault in reading.faults:
+        sys.stderr.write(f"{fault}\n")
+    if reading.errors:
+        sys.stderr.write(f"{_count(len(reading.errors), 'error')}, {_count(len(reading.warnings), 'warning')}\n")
+
+
+async def read_once(skid: Skid) -> tuple[list[PointRow], list[str]]:
+    """Read every point once, all links at the same time: the points, and what went wrong with links and devices."""
+    answers = await asyncio.gather(*(_read_link(spec) for spec in skid.links))
+    core = Core(skid.tags, [image for image, _ in answers])
+    for index in range(len(skid.links)):
+        core.take(index)
+    rows: list[PointRow] = []
+    for spec in skid.tags:
+        if not isinstance(spec.source, FromPoint):
+            continue
+        row = core.table.row_of(spec.name)
+        image, _ = answers[spec.source.link]
+        read = image.quality[spec.source.row] < Quality.STALE
+        rows.append(
+            PointRow(
+                spec.name,
+                skid.links[spec.source.link].points[spec.source.row].device,
+                image.value(spec.source.row) if read else None,
+                core.table.value(row),
+                spec.unit,
+                Quality(int(core.table.quality[row])).name.lower(),
+                core.table.why(row),
+            )
+        )
+    return rows, [trouble for _, troubles in answers for trouble in troubles]
+
+
+async def _read_link(spec: LinkSpec) -> tuple[Image, list[str]]:
+    """Open one link, read each of its groups once and close it."""
+    driver = driver_class(spec.driver)(spec.devices, spec.points)
+    troubles: list[str] = []
+    try:
+        async with asyncio.timeout(OPEN_WITHIN_S):
+            await driver.open()
+            for group in range(len(driver.groups)):
+                try:
+                    await driver.read(group)
+                except DriverError as error:
+                    troubles.append(str(error))
+    except DriverError as error:
+        troubles.append(str(error))
+    except TimeoutError:
+        troubles.append(f"{spec.name}: the driver has not come back in {OPEN_WITHIN_S:.0f} s")
+    finally:
+        await driver.close()
+    return driver.image, troubles
+
+
+def _print_summary(skid: Skid) -> None:
+    derived = len(skid.tags) - sum(len(spec.points) for spec in skid.links)
+    devices = sum(len(spec.devices) for spec in skid.links)
+    sys.stdout.write(
+        f"{skid.name}: {_count(len(skid.links), 'link')}, {_count(devices, 'device')}, {_count(len(skid.tags), 'tag')} "
+        f"({derived} derived), {_count(len(skid.outputs), 'output')}, a tick of {skid.tick_s * 1000:g} ms\n"
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _print_points(rows: Sequence[PointRow]) -> None:
+    table = Table("tag", "device", "raw", "value", "unit", "quality", "why")
+    for column in (2, 3):
+        table.columns[column].justify = "right"
+    for row in rows:
+        quality = Text(row.quality, STYLES[Quality[row.quality.upper()]])
+        raw = "-" if row.raw is None else str(row.raw)
+        table.add_row(row.tag, row.device, raw, number(row.value), row.unit or "", quality, row.why)
+    Console().print(table)
+
+
+def _print_json(reading: Reading, rows: Sequence[PointRow], troubles: Sequence[str]) -> None:
+    answer = {
+        "ok": reading.skid is not None and not troubles,
+        "faults": [asdict(fault) for fault in reading.faults],
+        "troubles": list(troubles),
+        "points": [asdict(row) for row in rows],
+    }
+    sys.stdout.write(json.dumps(answer, indent=2, default=str) + "\n")
+
+
+def print_schema() -> None:
+    """The JSON schema of a UOD, on the standard output."""
+    from engine.uod.schema import uod_schema
+
+    sys.stdout.write(json.dumps(uod_schema(), indent=2) + "\n")

@@ -1,0 +1,89 @@
+"""`skidlink demo` and `skidlink skid`: the simulated skid, with and without the engine on it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib.resources import as_file, files
+
+from rich.console import Console
+from rich.table import Table
+
+from engine.cli.check import print_faults
+from engine.cli.run import Session, run_skid, stop_on_signals
+from engine.engine import Engine
+from engine.uod.reader import read_uod
+from uod_examples.skid import Skid, SkidError, address_map, serve
+
+DEMO_UOD = "filtration.yaml"
+
+
+def run_demo(session: Session) -> int:
+    """Run the filtration UOD against a simulated skid on free ports of this machine."""
+    try:
+        return asyncio.run(_demo(session))
+    except SkidError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+
+
+async def _demo(session: Session) -> int:
+    Console(stderr=True).print("starting the simulated skid: an OPC UA server and a Modbus TCP server ...")
+    async with Skid() as skid:
+        overrides = [
+            f"devices.plc.endpoint={skid.opcua_endpoint}",
+            f"devices.box.host={skid.modbus_host}",
+            f"devices.box.port={skid.modbus_port}",
+        ]
+        with as_file(files("uod_examples") / DEMO_UOD) as file:
+            reading = read_uod(file, overrides)
+        print_faults(reading)
+        if reading.skid is None:
+            return 1
+        return await run_skid(reading.skid, session, _operate)
+
+
+async def _operate(engine: Engine) -> None:
+    """Do what an operator does: open the valves, start the pump, and change its speed now and then."""
+    while not all(link.up for link in engine.links):  # noqa: ASYNC110  # an operator looks now and then, too
+        await asyncio.sleep(engine.skid.tick_s)
+    engine.outputs.wish("VA01", "Open")
+    engine.outputs.wish("VA02", "Open")
+    while True:
+        for speed in (60.0, 80.0, 40.0):
+            engine.outputs.wish("PU01", speed)
+            await asyncio.sleep(15)
+
+
+def run_simulated_skid(opcua_port: int, modbus_port: int, duration_s: float | None) -> int:
+    """Serve the simulated skid until a signal comes or its time is over."""
+    try:
+        asyncio.run(_serve(opcua_port, modbus_port, duration_s))
+    except SkidError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+async def _serve(opcua_port: int, modbus_port: int, duration_s: float | None) -> None:
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    serving = asyncio.create_task(serve(_announce, opcua_port=opcua_port, modbus_port=modbus_port))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({serving, stopping}, timeout=duration_s, return_when=asyncio.FIRST_COMPLETED)
+    for task in (serving, stopping):
+        task.cancel()
+    outcome, _ = await asyncio.gather(serving, stopping, return_exceptions=True)
+    if isinstance(outcome, Exception):
+        raise outcome
+
+
+def _announce(skid: Skid) -> None:
+    table = Table("bus", "name", "address", "type", "unit", "access")
+    for row in address_map():
+        table.add_row(row.bus, row.name, row.address, row.type, row.unit, row.access)
+    console = Console()
+    console.print(table)
+    console.print(f"OPC UA     {skid.opcua_endpoint}", highlight=False)
+    console.print(f"Modbus TCP {skid.modbus_host}:{skid.modbus_port}", highlight=False)
+    console.print("Ctrl-C ends")

@@ -1,0 +1,149 @@
+"""`skidlink run`: the engine on a UOD, its ways out, and what is shown meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.logging import RichHandler
+
+from drivers.contract import DriverError
+from engine.cli.check import print_faults
+from engine.cli.view import LiveView, PlainView
+from engine.engine import Engine
+from engine.uod.reader import read_uod
+from engine.uod.skid import Skid
+from engine.uplinks.contract import Uplink, UplinkError
+from engine.uplinks.registry import uplink_class
+
+log = logging.getLogger("skidlink.cli")
+
+DRAW_EVERY_S = 0.25
+PRINT_EVERY_S = 1.0
+
+Operator = Callable[[Engine], Coroutine[Any, Any, None]]
+"""Somebody who works the skid while the engine runs, as in the demo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """How to run: the options that `run` and `demo` share."""
+
+    aggregator: str | None
+    secret: str
+    output: Path | None
+    duration_s: float | None
+    plain: bool
+    verbose: bool
+
+    @property
+    def shows_table(self) -> bool:
+        return not self.plain and sys.stdout.isatty() and not self.prints_messages
+
+    @property
+    def prints_messages(self) -> bool:
+        """The messages go to the standard output, which then holds nothing else."""
+        return str(self.output) == "-"
+
+
+def run_uod(file: Path, overrides: Sequence[str], session: Session) -> int:
+    """Run a UOD until stopped; exit code 1 when it has faults or the engine fails."""
+    reading = read_uod(file, overrides)
+    print_faults(reading)
+    if reading.skid is None:
+        return 1
+    return asyncio.run(run_skid(reading.skid, session))
+
+
+async def run_skid(skid: Skid, session: Session, operator: Operator | None = None) -> int:
+    """Run a skid until its duration is over or a signal comes."""
+    console = Console(stderr=not session.shows_table)
+    _log_to(console, verbose=session.verbose)
+    try:
+        engine = Engine(skid)
+        engine.uplinks.extend(_uplinks(session, engine))
+    except (DriverError, UplinkError) as error:
+        log.error("%s", error)  # noqa: TRY400  # the sentence is for its reader, a traceback is not
+        return 1
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    helpers = [asyncio.create_task(_show(engine, session, console), name="view")]
+    if operator:
+        helpers.append(asyncio.create_task(operator(engine), name="operator"))
+    if session.duration_s is not None:
+        asyncio.get_running_loop().call_later(session.duration_s, stop.set)
+    try:
+        await engine.run(stop)
+    finally:
+        for helper in helpers:
+            helper.cancel()
+        for result in await asyncio.gather(*helpers, return_exceptions=True):
+            if isinstance(result, Exception):
+                log.error("%s", result, exc_info=result)
+    counters = engine.scan.counters
+    log.info("ended after %d ticks, %d overrun, %d changes", counters.ticks, counters.overruns, counters.changes)
+    return 0
+
+
+def _uplinks(session: Session, engine: Engine) -> list[Uplink]:
+    """The ways out that the options name. Raises `UplinkError`."""
+    uplinks: list[Uplink] = []
+    if session.aggregator:
+        from engine.uplinks.aggregator import AggregatorUplink
+
+        uplinks.append(AggregatorUplink(engine, session.aggregator, secret=session.secret))
+    if session.output is not None:
+        name = "stdout" if session.prints_messages else "file"
+        uplinks.append(uplink_class(name)(engine, str(session.output)))
+    return uplinks
+
+
+async def _show(engine: Engine, session: Session, console: Console) -> None:
+    """Draw the live table, or print lines, until cancelled."""
+    if session.prints_messages:
+        return
+    if session.shows_table:
+        view = LiveView(engine)
+        with Live(console=console, auto_refresh=False, screen=False) as live:
+            while True:
+                live.update(view.draw(console), refresh=True)
+                await asyncio.sleep(DRAW_EVERY_S)
+    plain = PlainView(engine)
+    while True:
+        await asyncio.sleep(PRINT_EVERY_S)
+        plain.print_changes()
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """SIGINT, SIGTERM and SIGHUP end the run; a second one changes nothing, because the outputs are being made safe."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(stop.set)
+
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is None:
+            continue  # Windows has no SIGHUP
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # nor has its event loop signal handlers
+            signal.signal(number, on_signal)
+
+
+def _log_to(console: Console, *, verbose: bool) -> None:
+    """Log our own messages to the screen; the libraries' only when they are warnings."""
+    handler = RichHandler(
+        console=console, show_path=False, rich_tracebacks=False, log_time_format="%H:%M:%S", markup=False
+    )
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
+    logging.getLogger("skidlink").setLevel(logging.DEBUG if verbose else logging.INFO)

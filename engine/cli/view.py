@@ -1,0 +1,124 @@
+"""What a person sees while the engine runs: a live table, or plain lines where there is no terminal."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from datetime import datetime
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from drivers.contract import Quality
+from engine.engine import Engine
+
+Value = bool | int | float | str | None
+
+STYLES = {Quality.GOOD: "green", Quality.UNCERTAIN: "yellow", Quality.STALE: "magenta", Quality.BAD: "red"}
+
+
+def number(value: Value) -> str:
+    """A value as people read it: six significant digits, integers whole."""
+    if value is None:
+        return "-"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def row_order(engine: Engine) -> list[int]:
+    """The tags' rows in the order of the UOD."""
+    table = engine.scan.core.table
+    return [table.row_of(spec.name) for spec in engine.skid.tags]
+
+
+class LiveView:
+    """A table of all tags that is drawn anew some times a second."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._started = time.monotonic()
+
+    def draw(self, console: Console) -> Group:
+        """The screen as it is now, cut to the height of the terminal."""
+        engine = self._engine
+        table = engine.scan.core.table
+        rows = row_order(engine)
+        foot = [self._link_line(), *self._uplink_lines(), self._scan_line()]
+        room = max(3, console.size.height - len(foot) - 5)
+        shown = Table("tag", "value", "unit", "quality", "why", title=self._title(), expand=True, title_justify="left")
+        shown.columns[1].justify = "right"
+        for row in rows[:room]:
+            quality = Quality(int(table.quality[row]))
+            style = STYLES[quality]
+            shown.add_row(
+                table.names[row],
+                number(table.value(row)),
+                table.units[row] or "",
+                Text(quality.name.lower(), style),
+                table.why(row),
+            )
+        if len(rows) > room:
+            shown.caption = f"and {len(rows) - room} more; a taller terminal shows them"
+        return Group(shown, *foot)
+
+    def _title(self) -> str:
+        skid = self._engine.skid
+        return f"{skid.name}{f', {skid.location}' if skid.location else ''}   (Ctrl-C ends)"
+
+    def _link_line(self) -> Text:
+        line = Text("links    ")
+        for link in self._engine.links:
+            line.append(f"{link.name} ", "bold")
+            line.append(f"{link.state}", "green" if link.up else "red")
+            line.append(f" {link.counters.reads} readings  {link.trouble}  ")
+        return line
+
+    def _uplink_lines(self) -> list[Text]:
+        lines: list[Text] = []
+        for uplink in self._engine.uplinks:
+            status = uplink.status
+            line = Text(f"uplink   {uplink.name} ")
+            line.append(status.state, "green" if status.connected else "red")
+            line.append(
+                f"  sent {status.sent}, queued {status.queued}, refused {status.refused}, dropped {status.dropped}"
+            )
+            lines.append(line)
+        return lines
+
+    def _scan_line(self) -> Text:
+        counters = self._engine.scan.counters
+        seconds = time.monotonic() - self._started
+        return Text(
+            f"scan     {counters.ticks} ticks in {seconds:.0f} s, {counters.overruns} overrun, "
+            f"last took {counters.last_s * 1000:.1f} ms, {counters.changes} changes"
+        )
+
+
+class PlainView:
+    """A line for each tag that has changed since the last time, for a log or a pipe."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._seen: dict[int, tuple[Value, int]] = {}
+
+    def print_changes(self) -> None:
+        table = self._engine.scan.core.table
+        stamp = datetime.now().astimezone().strftime("%H:%M:%S")
+        for row in self._changed(row_order(self._engine)):
+            quality = Quality(int(table.quality[row]))
+            words = [stamp, f"{table.names[row]} = {number(table.value(row))}", table.units[row] or ""]
+            if quality is not Quality.GOOD:
+                words.append(f"[{quality.name.lower()}: {table.why(row)}]")
+            sys.stdout.write("  ".join(word for word in words if word) + "\n")
+        sys.stdout.flush()
+
+    def _changed(self, rows: Sequence[int]) -> list[int]:
+        table = self._engine.scan.core.table
+        changed: list[int] = []
+        for row in rows:
+            now = table.value(row), int(table.reason[row])
+            if self._seen.get(row) != now:
+                self._seen[row] = now
+                changed.append(row)
+        return changed

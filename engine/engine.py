@@ -1,0 +1,112 @@
+"""One skid at work: its links, its scan cycle, its outputs and its ways out, started together and ended safely."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import platform
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from drivers.registry import driver_class
+from engine.links import Link
+from engine.outputs import Outputs
+from engine.scan import Scan
+from engine.system import SYSTEM_TAGS, set_idle
+from engine.uod.info import uod_info
+from engine.uod.skid import Skid
+from engine.uplinks.contract import TagsFrame, Uplink
+from protocol.aggregator_messages import AggregatorMessage
+from protocol.engine_messages import RegisterEngineMsg, UodInfoMsg
+from protocol.messages import ErrorMessage, SuccessMessage
+
+Value = bool | int | float | str
+
+log = logging.getLogger("skidlink.engine")
+
+SAFE_WITHIN_S = 2.0
+"""How long the end waits for outputs to take their safe values; on a sound link it takes milliseconds."""
+
+
+class Engine:
+    """Runs a skid. It is also what uplinks may ask of it (`engine.uplinks.contract.Engine`)."""
+
+    def __init__(self, skid: Skid) -> None:
+        """Plan everything. Raises `DriverError` when a driver cannot be had."""
+        self.skid = skid
+        self.links = [Link(spec.name, driver_class(spec.driver)(spec.devices, spec.points)) for spec in skid.links]
+        self.uplinks: list[Uplink] = []
+        self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send)
+        self.outputs = Outputs(skid, self.links, self._show_output)
+        set_idle(self.scan.core)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set, or something of ours fails; then drive the outputs to their safe values.
+
+        Raises what failed, after the outputs are safe.
+        """
+        for link in self.links:
+            for line in link.driver.plan:
+                log.info("%s: %s", link.name, line)
+        uplinks = [self._start(uplink.run(), uplink.name) for uplink in self.uplinks]
+        # An uplink that fails is logged by `_ended` and holds up nobody; without links or scan there is nothing to run.
+        vital = [self._start(link.run(), link.name) for link in self.links]
+        vital += [self._start(self.scan.run(), "scan"), self._start(stop.wait(), "stop")]
+        try:
+            done, _ = await asyncio.wait(vital, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await self._make_safe()
+            await asyncio.gather(*(uplink.close() for uplink in self.uplinks))
+            for task in (*vital, *uplinks):
+                task.cancel()
+            await asyncio.gather(*vital, *uplinks, return_exceptions=True)
+        for task in done:
+            task.result()
+
+    def registration(self) -> RegisterEngineMsg:
+        return RegisterEngineMsg(
+            computer_name=platform.node(),
+            uod_name=self.skid.name,
+            uod_author_name=self.skid.author.name,
+            uod_author_email=self.skid.author.email,
+            uod_filename=Path(self.skid.file).name,
+            location=self.skid.location,
+            engine_version="",
+        )
+
+    def uod_info(self) -> UodInfoMsg:
+        return uod_info(self.skid)
+
+    def snapshot(self) -> TagsFrame:
+        return self.scan.snapshot()
+
+    async def handle(self, message: AggregatorMessage) -> SuccessMessage | ErrorMessage:
+        name = type(message).__name__
+        log.warning("a user sent %s, which this engine does not take yet", name)
+        return ErrorMessage(message=f"Skidlink does not take {name}", caller_error=True)
+
+    def _send(self, frame: TagsFrame) -> None:
+        for uplink in self.uplinks:
+            uplink.put(frame)
+
+    def _show_output(self, tag: str, value: Value | None, reason: str) -> None:
+        self.scan.core.set(tag, value, reason=reason)
+
+    @staticmethod
+    def _start(work: Coroutine[Any, Any, Any], name: str) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        task.add_done_callback(_ended)
+        return task
+
+    async def _make_safe(self) -> None:
+        self.outputs.make_safe()
+        unsafe = await self.outputs.settled(SAFE_WITHIN_S)
+        if unsafe:
+            log.error("not known to be safe: %s; look at the skid", ", ".join(unsafe))
+
+
+def _ended(task: asyncio.Task[Any]) -> None:
+    """Log a task that failed, so that no error goes unseen."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s failed: %s", task.get_name(), error, exc_info=error)
