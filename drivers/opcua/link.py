@@ -31,7 +31,7 @@ from drivers.opcua.plan import batches
 
 _log = logging.getLogger("skidlink.drivers.opcua")
 logging.getLogger("asyncua").setLevel(logging.WARNING)
-logging.getLogger("asyncua.client").setLevel(logging.ERROR)  # its warnings reach us as exceptions too
+logging.getLogger("asyncua.client").setLevel(logging.CRITICAL)  # its warnings and errors reach us as exceptions too
 
 SESSION_TIMEOUT_S = 60.0
 """After this long without a request the server may drop the session: what we ask for, the server decides."""
@@ -59,7 +59,7 @@ _TOO_MUCH = frozenset(
         StatusCodes.BadResponseTooLarge,
     )
 )
-"""By these a server refuses a whole request, and has done nothing of it."""
+"""By these a server refuses a request for its size. To send it again in halves is safe: a write repeats its values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,14 +135,16 @@ class Link:
         """Let the session go, within about a second; never raises."""
         upkeep, self._upkeep = self._upkeep, None
         client, self._client = self._client, None
-        if upkeep is not None:
-            upkeep.cancel()
-            await asyncio.wait([upkeep])
         if client is None:
             return
         protocol = client.uaclient.protocol
         transport = None if protocol is None else protocol.transport
         try:
+            if upkeep is not None:
+                upkeep.cancel()
+                await asyncio.wait([upkeep])
+                if not upkeep.cancelled() and (broken := upkeep.exception()):
+                    _log.error("%s: the upkeep of the session ended", self.endpoint, exc_info=broken)
             if transport is not None:
                 async with asyncio.timeout(min(self.timeout_s, _GOODBYE_S)):
                     await client.close_session()

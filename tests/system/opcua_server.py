@@ -18,7 +18,7 @@ from drivers.opcua.options import DeviceOptions, PointOptions
 from drivers.reasons import reason_text
 
 ua: Any = asyncua.ua
-"""asyncua's annotations ask for its own number classes, which nobody who uses it makes."""
+"""Untyped, as its annotations ask for number classes of its own, which its users never make."""
 SKID = "urn:skid"
 
 

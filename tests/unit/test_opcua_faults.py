@@ -1,0 +1,36 @@
+"""What a technician reads when a link breaks."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from typing import Any
+
+import asyncua.ua
+import pytest
+
+from drivers.opcua.faults import link_error
+
+ua: Any = asyncua.ua
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (TimeoutError(), "no answer within 2 s while connecting"),
+        (socket.gaierror(-2, "Name or service not known"), "the host name is not known"),
+        (ConnectionRefusedError(), "nothing listens at this port"),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "check network, cable and address"),
+        (ConnectionResetError("reset"), "was the server stopped or restarted"),
+        (ua.UaStatusCodeError(ua.StatusCodes.BadTooManySessions), "BadTooManySessions"),
+        (ua.UaStatusCodeError(ua.StatusCodes.BadTooManySessions), "close other clients"),
+        (ua.UaStatusCodeError(ua.StatusCodes.BadIdentityTokenRejected), "anonymous user"),
+        (ua.UaStatusCodeError(ua.StatusCodes.BadInternalError), "BadInternalError"),
+        (ua.UaError("No matching endpoints: 1, none"), "offers no endpoint without security"),
+        (ValueError("odd"), "is this port an OPC UA server's"),
+    ],
+)
+def test_every_failure_names_the_endpoint_and_a_way_out(error: Exception, words: str) -> None:
+    text = str(link_error("opc.tcp://plc:4840", "connecting", error, 2.0))
+    assert text.startswith("opc.tcp://plc:4840: ")
+    assert words in text
