@@ -188,8 +188,9 @@ class Link:
 
         async with self._deadline("writing"):
             answers: list[ua.StatusCode] = []
-            for part in batches(len(values), self.limits.write):
-                answers += await self._in_batches("write", values[part], request)
+            while len(answers) < len(values):
+                size = self.limits.write or len(values)
+                answers += await self._in_batches("write", values[len(answers) :][:size], request)
             return answers
 
     async def translate(self, paths: Sequence[ua.BrowsePath]) -> list[ua.NodeId | None]:

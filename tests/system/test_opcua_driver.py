@@ -341,6 +341,28 @@ async def test_a_value_that_does_not_fit_is_refused(plc: SkidServer, name: str, 
         assert plc.get(name).Value == before
 
 
+async def test_writes_keep_their_order_on_a_server_that_takes_few(
+    plc: SkidServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    write = InternalSession.write
+
+    async def limited_write(self: InternalSession, params: Any) -> Any:
+        if len(params.NodesToWrite) > 2:
+            raise ServiceError(ua.StatusCodes.BadTooManyOperations)
+        written.extend(node.Value.Value.Value for node in params.NodesToWrite)
+        return await write(self, params)
+
+    for number in range(9):
+        plc.add(f"w_few{number}", 0, V.Int32)
+    monkeypatch.setattr(InternalSession, "write", limited_write)
+    async with opened(plc.endpoint, points(*(skid_node(f"w_few{row}") for row in range(9)), write=True)) as driver:
+        for _ in range(2):
+            written.clear()
+            assert await driver.write({row: row for row in range(9)}) == {}
+            assert written == list(range(9))
+
+
 async def test_what_the_server_refuses_is_told_with_its_status(plc: SkidServer) -> None:
     plc.set_limit(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite, 1)
     plc.add("w_open", 1.0, V.Double)
