@@ -7,7 +7,7 @@ import contextlib
 import math
 import struct
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
@@ -23,7 +23,7 @@ TYPES = AsyncModbusTcpClient.DATATYPE
 
 
 @contextlib.asynccontextmanager
-async def connected(skid: Skid) -> AsyncIterator[AsyncModbusTcpClient]:
+async def connected(skid: Skid) -> AsyncGenerator[AsyncModbusTcpClient]:
     client = AsyncModbusTcpClient(skid.modbus_host, port=skid.modbus_port, timeout=1.0, retries=0, reconnect_delay=0)
     assert await client.connect()
     try:

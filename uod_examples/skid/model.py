@@ -86,25 +86,25 @@ class SkidModel:
 
     def __init__(self, seed: int = 1, *, noise: bool = True, running: bool = False) -> None:
         """Fill the tank to 80 %; `running` opens the valves and starts the pump at 60 %, which takes it 3 s."""
-        self.setpoint = 60.0 if running else 0.0
+        self.setpoint: float = 60.0 if running else 0.0
         self.inlet_open = running
         self.outlet_open = running
         self.feed_open = True
         self.mode = Mode.COLLECT
         self.batch = "B-0001"
-        self.speed = 0.0
-        self.flow = 0.0
-        self.pressure_before = 0.0
-        self.pressure_after = 0.0
-        self.volume = 0.8 * TANK_L
-        self.solute = self.volume * FEED_MS_CM
+        self.speed: float = 0.0
+        self.flow: float = 0.0
+        self.pressure_before: float = 0.0
+        self.pressure_after: float = 0.0
+        self.volume: float = 0.8 * TANK_L
+        self.solute: float = self.volume * FEED_MS_CM
         """mS/cm x L: what makes the conductivity is conserved like a mass"""
-        self.temperature = AMBIENT_DEGC
-        self.fouling = 0.0
-        self.fed = 0.0
-        self.filtered = 0.0
+        self.temperature: float = AMBIENT_DEGC
+        self.fouling: float = 0.0
+        self.fed: float = 0.0
+        self.filtered: float = 0.0
         """L through the filter since the start"""
-        self.collected = 0.0
+        self.collected: float = 0.0
         self.elapsed_ns = 0
         self._random = random.Random(seed) if noise else None  # noqa: S311
         self._readings: dict[str, Value] = {}
