@@ -90,7 +90,7 @@ def finding_of(detail: ErrorDetails, prefix: Path, known: Iterable[str]) -> Find
         if kind == "string_type" and isinstance(found, (bool, int, float)):
             hint = "put it in quotes"
     else:
-        message = detail["msg"].removeprefix("Value error, ")
+        message = detail["msg"].removeprefix("Value error, ").replace("Input should", "this should")
         if isinstance(found, (bool, int, float, str)) and str(found) not in message:
             message += f", found {found!r}"
     return Finding(path, message, hint)

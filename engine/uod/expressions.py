@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping
 
 from engine.core.checking import ExpressionFault, Formula, Known, check_expressions
 from engine.core.expression import Call, FaultInExpression, Node, Tag, parse
-from engine.uod.faults import Finding
+from engine.uod.faults import Finding, did_you_mean
 from engine.uod.model import Derived
 
 
 def check_derived(known: Mapping[str, Known], derived: Mapping[str, Derived], unsound: set[str]) -> list[Finding]:
-    """All faults of derived tags over `known` ones; what rests on `unsound` tags is not judged."""
+    """All faults of derived tags over `known` ones; where one rests on `unsound` tags, only its names are judged."""
+    names = {*known, *derived, *unsound}
     unsound = _spread(unsound, derived)
     formulas = {
         name: Formula(part.expr, part.unit, part.ignore_quality)
@@ -19,7 +20,12 @@ def check_derived(known: Mapping[str, Known], derived: Mapping[str, Derived], un
         if name not in unsound
     }
     _, faults = check_expressions(known, formulas)
-    return [_finding(fault) for fault in faults]
+    findings = [_finding(fault) for fault in faults]
+    for name in unsound & derived.keys():
+        for missing in sorted(set(_names(derived[name].expr)) - names):
+            hint = did_you_mean(missing, names, "tags")
+            findings.append(Finding(("derived", name, "expr"), f"no tag is named {missing}", hint))
+    return findings
 
 
 def _spread(unsound: set[str], derived: Mapping[str, Derived]) -> set[str]:

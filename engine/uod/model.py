@@ -7,7 +7,7 @@ Devices and tags carry the keys of their driver beside the common ones: they are
 from __future__ import annotations
 
 import math
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
 from pydantic import Tag as PydanticTag
@@ -23,9 +23,9 @@ def _plain(value: Any) -> Any:
 
 
 def _number_or_share(value: Any) -> Any:
-    if isinstance(value, (int, float, str)) and not isinstance(value, bool):
-        return value
-    raise ValueError('expected a number, or a share of the span as "1%"')
+    if isinstance(value, bool) or not isinstance(_plain(value), (int, float, str)):
+        raise ValueError('expected a number, or a share of the span as "1%"')  # noqa: TRY004 - pydantic wants it so
+    return value
 
 
 Value = bool | int | float | str
@@ -64,6 +64,10 @@ class Device(Strict):
 
     model_config = ConfigDict(extra="allow")
 
+    if TYPE_CHECKING:  # a type checker does not know the keys of the drivers
+
+        def __init__(self, **keys: Any) -> None: ...
+
     driver: str
     """The name of the driver, as `skidlink drivers` lists them."""
     every_ms: int | None = Field(default=None, ge=1)
@@ -78,6 +82,10 @@ class Tag(Strict):
     """A named value of the skid, fed by a point of a device. The driver's keys stand beside these."""
 
     model_config = ConfigDict(extra="allow")
+
+    if TYPE_CHECKING:  # a type checker does not know the keys of the drivers
+
+        def __init__(self, **keys: Any) -> None: ...
 
     device: str
     """The name of the device that has it."""

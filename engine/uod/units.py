@@ -57,6 +57,7 @@ _DEFINITIONS = (
     "column_volume = [column_volume] = CV",
     "dead_volume = [dead_volume] = DV",
     "acidity = [acidity] = pH",  # pint alone reads picohenry
+    "ppb = 1e-9",
     "turbidity = [turbidity] = NTU = FNU",
 )
 _PERCENTS = {"vol%": "percent", "wt%": "percent", "mol%": "percent"}
@@ -137,12 +138,12 @@ def conversion(source: str | None, target: str | None) -> Conversion:
         return Conversion(Fraction(1), Fraction(0))
     try:
         quantity: Any = registry().Quantity
-        at = [Fraction(quantity(Fraction(x), parse_unit(source)).to(wanted).magnitude) for x in (0, 1, 2)]
+        zero, one = (Fraction(quantity(Fraction(x), parse_unit(source)).to(wanted).magnitude) for x in (0, 1))
     except pint.PintError as error:
         raise UnitError(f"{shown(source)} does not convert to {shown(target)}") from error
-    if at[2] - at[1] != at[1] - at[0]:
-        raise UnitError(f"{source!r} converts to {target!r} by a curve, not by scale and offset; use a derived reading")
-    return Conversion(at[1] - at[0], at[0])
+    except TypeError as error:  # fractions have no logarithm, and pint knows no other curves
+        raise UnitError(f"{source!r} converts to {target!r} by a logarithm, not by scale and offset") from error
+    return Conversion(one - zero, zero)
 
 
 def shown(unit: str | None) -> str:

@@ -53,7 +53,7 @@ def _check_limits(path: Path, part: Tag | Derived) -> list[Finding]:
         findings.append(Finding((*path, "deadband"), f"the deadband {part.deadband!r} cannot be made out", hint))
     else:
         if not all(0 <= width < math.inf for width in widths):
-            findings.append(Finding((*path, "deadband"), f"the deadband {part.deadband} is not zero or more"))
+            findings.append(Finding((*path, "deadband"), "the deadband is below zero"))
     if isinstance(part, Derived) and not isinstance(part.deadband, str):
         hint = "give the deadband as a share of the span, or take them out"
         given = (key for key in ("min", "max") if getattr(part, key) is not None)

@@ -47,6 +47,8 @@ class Wiring:
         self._tick_ms = draft.uod.tick_ms
         self._devices = draft.uod.devices
         self._broken = {name for section, name in draft.broken if section == "devices"}
+        self._drivers: dict[str, type[Driver]] = {}
+        """device name -> its driver, also where its options do not hold"""
         self._link_of: dict[str, int] = {}
         for name, device in draft.uod.devices.items():
             self._plug(name, device)
@@ -63,12 +65,14 @@ class Wiring:
         return tuple(LinkSpec(link.name, link.driver_name, link.devices, tuple(link.points)) for link in self._links)
 
     def _plug(self, name: str, device: Device) -> None:
-        """Put a device on its link: the one of that name under the same driver, or a new one."""
+        """Put a device on its link: the one of the same name and driver, or a new one."""
         path = ("devices", name)
         driver = self._driver(name, device)
-        options = None if driver is None else self._options(driver.DeviceOptions, Device, device, path)
-        if driver is None or options is None:
-            self._broken.add(name)
+        if driver is None:
+            return
+        self._drivers[name] = driver
+        options = self._options(driver.DeviceOptions, Device, device, path)
+        if options is None:
             return
         self._check_pace(path, device.every_ms, device.every_ms, device.stale_after_ms)
         at = driver.link_name(options)
@@ -93,22 +97,21 @@ class Wiring:
     def _wire(self, name: str, tag: Tag) -> None:
         """Make the point of a tag."""
         path = ("tags", name)
-        if tag.device not in self._devices:
-            if tag.device not in self._broken:
-                hint = did_you_mean(tag.device, self._devices, "devices")
-                self.findings.append(Finding((*path, "device"), f"no device is named {tag.device!r}", hint))
+        if tag.device not in self._devices and tag.device not in self._broken:
+            hint = did_you_mean(tag.device, self._devices, "devices")
+            self.findings.append(Finding((*path, "device"), f"no device is named {tag.device!r}", hint))
+        driver = self._drivers.get(tag.device)
+        if driver is None:
             return
-        if tag.device in self._broken:
-            return
-        index, device = self._link_of[tag.device], self._devices[tag.device]
-        link = self._links[index]
-        options = self._options(link.driver.PointOptions, Tag, tag, path)
-        if options is None:
-            return
+        options = self._options(driver.PointOptions, Tag, tag, path)
         writes = tag.direction != "input"
-        if writes and not issubclass(link.driver, Writes):
-            message = f"the driver {link.driver_name!r} cannot write"
+        if writes and not issubclass(driver, Writes):
+            message = f"the driver of {tag.device} cannot write"
             self.findings.append(Finding((*path, "direction"), message, "make it direction: input"))
+        index, device = self._link_of.get(tag.device), self._devices[tag.device]
+        if options is None or index is None:
+            return
+        link = self._links[index]
         every_ms = tag.every_ms or device.every_ms or self._tick_ms
         stale_after_ms = tag.stale_after_ms or device.stale_after_ms
         if tag.every_ms or tag.stale_after_ms:
