@@ -51,6 +51,7 @@ class _Batch:
         "attempts",
         "device",
         "done",
+        "heard",
         "once",
         "pause",
         "replies",
@@ -72,6 +73,8 @@ class _Batch:
         """The places of requests that are yet to be sent."""
         self.attempts = [0] * len(requests)
         self.unanswered = len(requests)
+        self.heard = 0.0
+        """When the last reply came: a device answers one request after the other, and the next has its time from then."""
         self.window = 1 if options.pause_between_requests_ms else options.max_in_flight
         self.timeout = options.timeout_ms / 1000
         self.pause = options.pause_between_requests_ms / 1000
@@ -161,6 +164,7 @@ class Connection(asyncio.BufferedProtocol):
     def _take(self, batch: _Batch, transaction: Transaction, reply: Reply, now: float) -> None:
         """Keep a reply, or ask again where asking again can help."""
         slot = transaction.slot
+        batch.heard = now
         if batch.pause:
             self._quiet_until = now + batch.pause
         if not isinstance(reply, bytes):
@@ -225,8 +229,9 @@ class Connection(asyncio.BufferedProtocol):
             return
         now = self._loop.time()
         for transaction in list(self.transactions):
-            if now < transaction.sent + batch.timeout:
-                self._timer = self._loop.call_at(transaction.sent + batch.timeout, self._watch)
+            due = max(transaction.sent, batch.heard) + batch.timeout
+            if now < due:
+                self._timer = self._loop.call_at(due, self._watch)
                 break
             self.transactions.give_up(transaction, now)
             batch.device.counters.timeouts += 1

@@ -35,7 +35,7 @@ class DeviceOptions(Options):
     device_id: Annotated[int, Field(ge=0, le=255)] = 1
     """The unit id; a device that is itself the TCP server often wants 1, 0 or 255."""
     timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
-    """How long one answer may take, and the connecting."""
+    """How long a device may take for one answer, from its last one where several are awaited; and the connecting."""
     retries: Annotated[int, Field(ge=0, le=10)] = 2
     """How often a request without an answer, or refused as busy, is repeated."""
     word_order: WordOrder = "ABCD"

@@ -64,13 +64,11 @@ class GroupReading:
         now = time.monotonic()
         blocks = list(self._blocks)
         retried = next((lost for lost in self._lost if now >= lost.retry_at), None)
-        if retried is not None:
-            blocks.append(retried.block)
-        replies = await self._ask(blocks)
+        replies = await self._ask(blocks if retried is None else [*blocks, retried.block])
         if retried is not None:
             self._retried(retried, replies.pop(), now)
         bad: list[tuple[Block, int]] = []
-        for block, reply in zip(self._blocks[: len(replies)], replies, strict=True):
+        for block, reply in zip(blocks, replies, strict=True):
             if isinstance(reply, bytes):
                 continue
             if _is_refused_place(reply):

@@ -60,6 +60,8 @@ class Device:
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.behave: Behaviour = _well
+        self.delay_s = 0.0
+        """How long it takes for each answer, one after the other."""
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -67,6 +69,8 @@ class Device:
                 head = await reader.readexactly(6)
                 asked = Asked(head + await reader.readexactly(int.from_bytes(head[4:], "big")))
                 self.asked.append(asked)
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
                 answers = self.behave(asked)
                 if answers is None:
                     return
@@ -225,6 +229,15 @@ async def test_pipelined_answers_in_any_order() -> None:
     async with device.driven(points(*range(0, 160, 20)), max_in_flight=4) as driver:
         await driver.read(0)
         assert check(driver) == []
+
+
+async def test_a_slow_device_has_its_time_for_each_of_several_requests() -> None:
+    device = Device()
+    device.delay_s = 0.03
+    async with device.driven(points(*range(0, 120, 20)), max_in_flight=6, timeout_ms=100) as driver:
+        await driver.read(0)
+        assert check(driver) == []
+        assert driver.devices["dev1"].counters.timeouts == 0
 
 
 async def test_a_device_with_transaction_id_0_is_not_pipelined_again() -> None:

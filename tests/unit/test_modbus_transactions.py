@@ -77,6 +77,8 @@ def test_requests_are_as_the_specification_has_them() -> None:
         (read(Table.HOLDING, 0, 2), "8302", Refusal(2)),
         (read(Table.HOLDING, 0, 2), "0302 0001", Flaw.SHORT),
         (read(Table.HOLDING, 0, 2), "0306 0001 0002 0003", Flaw.LONG),
+        (read(Table.HOLDING, 0, 2), "0304 0001", Flaw.SHORT),
+        (read(Table.HOLDING, 0, 2), "0304 0001 0002 0003", Flaw.LONG),
         (read(Table.HOLDING, 0, 2), "0404 0001 0002", Flaw.FUNCTION),
         (read(Table.HOLDING, 0, 2), "8402", Flaw.FUNCTION),
         (read(Table.HOLDING, 0, 2), "0302 0001 0002", Flaw.ECHO),
@@ -152,7 +154,7 @@ def test_no_value_reaches_another_request(script: list[tuple[str, int, int]]) ->
         elif peer.answers and action not in {"give up", "again"}:
             number, device_id, pdu = peer.answers.pop(address % len(peer.answers))
             changed = {
-                "unit": (number, device_id + 1, pdu),
+                "unit": (number, device_id + 1, pdu[:2] + bytes(byte ^ 0xFF for byte in pdu[2:])),
                 "function": (number, device_id, b"\x04" + pdu[1:]),
                 "short": (number, device_id, bytes((3, pdu[1] - 2)) + pdu[2:-2]),
                 "long": (number, device_id, bytes((3, pdu[1] + 2)) + pdu[2:] + b"\0\0"),
@@ -191,6 +193,14 @@ def test_a_late_answer_is_counted_and_dropped_and_its_number_not_used_again() ->
     assert peer.transactions.answered(*due, 0.0) == (second, b"\x01\x04")
     assert peer.transactions.answered(*due, 0.0) is None
     assert peer.link.unasked == 1
+
+
+def test_an_answer_of_another_device_is_refused_and_the_right_one_still_reckoned_with() -> None:
+    peer = Peer()
+    transaction = peer.ask(1, 0, 1)
+    assert peer.transactions.answered(transaction.number, 2, b"\x03\x02\x02\x00", 0.0) == (transaction, Flaw.DEVICE_ID)
+    assert peer.transactions.answered(*peer.answers[0], 0.0) is None
+    assert (peer.counters.wrong, peer.counters.late, peer.counters.replies) == (1, 1, 0)
 
 
 def test_numbers_in_use_are_passed_over_when_they_come_round() -> None:
