@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import time
 from collections import Counter
 from itertools import count
 from typing import Any, Final, cast
@@ -51,6 +52,8 @@ TIMEOUT_S_PER_BYTE: Final = 30e-6
 IDLE_S: Final = 2.0
 """A link without traffic is pinged this often."""
 CLOSE_WITHIN_S: Final = 2.0
+STEADY_S: Final = 5.0
+"""A connection that lived this long was a good one: its end is news, and the next try comes at once."""
 KINDS_OF_REFUSAL: Final = 100
 """Different refusals that are remembered, so that each is logged once."""
 
@@ -79,7 +82,7 @@ class AggregatorUplink:
         failures = 0
         async with httpx.AsyncClient(verify=self._tls or False, timeout=timeout) as http:
             while True:
-                wait_s = 0.0
+                wait_s, began = 0.0, time.monotonic()
                 try:
                     await self._connection(http)
                 except RefusedError as refusal:
@@ -87,8 +90,10 @@ class AggregatorUplink:
                     wait_s = refusal.wait_s
                 except (ProtocolNetworkException, ProtocolException) as error:
                     self._say(f"{self._address}: {error}")
-                failures = 0 if self.status.connected else failures + 1
                 self.status.connected = False
+                failures += 1
+                if time.monotonic() - began > STEADY_S:
+                    failures, self._trouble = 0, ""
                 await asyncio.sleep(max(wait_s, backoff_s(failures, LONGEST_WAIT_S)))
 
     def put(self, item: TagsFrame | EngineMessage) -> None:
@@ -203,7 +208,7 @@ class AggregatorUplink:
         self._trouble = ""
 
     def _say(self, trouble: str) -> None:
-        """Show what is wrong, and log it when it is something new: it is tried again about once a second."""
+        """Show what is wrong, and log it when it is something new: the next try comes within a second."""
         self.status.state = trouble
         log.log(logging.DEBUG if trouble == self._trouble else logging.WARNING, "%s", trouble)
         self._trouble = trouble

@@ -98,4 +98,6 @@ async def _request(http: httpx.AsyncClient, method: str, url: str, content: byte
     try:
         return await http.request(method, url, content=content, headers={"content-type": "application/json"})
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise ConnectError(f"no answer from {url}: {error or type(error).__name__}") from error
+        untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
+        cure = "name the file of its authority in SSL_CERT_FILE" if untrusted else "see that an aggregator runs there"
+        raise ConnectError(f"no answer from {url} ({error or type(error).__name__}); {cure}") from error

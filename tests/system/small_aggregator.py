@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -59,7 +60,7 @@ class SmallAggregator:
         await self.connection.send(json.dumps({"request": request, "response": None}))
 
     @asynccontextmanager
-    async def running(self) -> AsyncGenerator[SmallAggregator, None]:
+    async def running(self, tls: ssl.SSLContext | None = None) -> AsyncGenerator[SmallAggregator, None]:
         """Serve on a free port."""
         async with serve(self._serve, "127.0.0.1", 0) as inner:
             inner_port = next(iter(inner.sockets)).getsockname()[1]
@@ -70,7 +71,7 @@ class SmallAggregator:
                 fronts.add(task)
                 task.add_done_callback(fronts.discard)
 
-            async with await asyncio.start_server(front, "127.0.0.1", 0) as outer:
+            async with await asyncio.start_server(front, "127.0.0.1", 0, ssl=tls) as outer:
                 self.address = f"127.0.0.1:{outer.sockets[0].getsockname()[1]}"
                 try:
                     yield self
