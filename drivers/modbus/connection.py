@@ -74,7 +74,7 @@ class _Batch:
         self.attempts = [0] * len(requests)
         self.unanswered = len(requests)
         self.heard = 0.0
-        """When the last reply came: a device answers one request after the other, and the next has its time from then."""
+        """When the last reply came: a device answers one after the other, and the next has its time from then."""
         self.window = 1 if options.pause_between_requests_ms else options.max_in_flight
         self.timeout = options.timeout_ms / 1000
         self.pause = options.pause_between_requests_ms / 1000

@@ -19,7 +19,7 @@ from drivers.contract import Image, Quality
 from drivers.modbus.connection import Device
 from drivers.modbus.link import Link
 from drivers.modbus.pdu import ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE, Flaw, Refusal, Reply
-from drivers.modbus.plan import Block, GroupPlan
+from drivers.modbus.plan import BITS_PER_REGISTER, Block, GroupPlan
 from drivers.reasons import reason_code, reason_text
 
 log = logging.getLogger("skidlink.drivers.modbus")
@@ -112,7 +112,7 @@ class GroupReading:
             halves = [half for begin, middle, end in halved for half in ((begin, middle), (middle, end))]
             replies = await self._ask([block.part(*half) for half in halves])
             refused = [(half, reply) for half, reply in zip(halves, replies, strict=True) if _is_refused_place(reply)]
-            good = [half for half, reply in zip(halves, replies, strict=True) if not _is_refused_place(reply)]
+            good = set(halves).difference(half for half, _ in refused)
             answered += good
             cuts.update(middle for begin, middle, end in halved if (begin, middle) in good and (middle, end) in good)
             for half, reply in zip(halves, replies, strict=True):
@@ -174,7 +174,9 @@ class GroupReading:
         """Say how to plan a block that is only answered in parts, though every point in it is."""
         pieces = [block.part(*part) for part in parts]
         gap = min(after.address - before.address - before.count for before, after in pairwise(pieces))
-        key = f"max_gap: {gap - 1}" if gap > 0 else f"max_block: {max(piece.count for piece in pieces)}"
+        weight = BITS_PER_REGISTER if block.table.is_bits else 1
+        longest = max(piece.count for piece in pieces)
+        key = f"max_gap: {(gap - 1) // weight}" if gap > 0 else f"max_block: {max(1, longest // weight)}"
         log.warning(
             "%s refuses to read %s at once, but answers it in %d parts: set %s for this device in the UOD",
             self._device.name, block, len(parts), key,

@@ -17,12 +17,14 @@ from drivers.modbus.pdu import (
     ILLEGAL_FUNCTION,
     MAX_WRITE_REGISTERS,
     Flaw,
+    Function,
     Refusal,
     Request,
     Table,
     mask_register,
     read,
     write_coil,
+    write_coils,
     write_register,
     write_registers,
 )
@@ -37,8 +39,8 @@ class DeviceWriting:
         self._device = device
         self._link = link
         self._turn = asyncio.Lock()
-        self._lacks_mask = False
-        self._lacks_single = False
+        self._lacks: set[int] = set()
+        """The function codes that the device has refused as illegal."""
 
     async def write(self, field: Field, value: bool | int | float | str) -> str | None:
         """Write one value; return why it was refused, or None when the device has confirmed it.
@@ -55,7 +57,10 @@ class DeviceWriting:
             return f"{field.tag}: {field} {error}"
         async with self._turn:
             if field.table is Table.COIL:
-                refusal = await self._send(field, write_coil(field.address, on=data != b"\0"))
+                on = data != b"\0"
+                refusal = await self._send_either(
+                    field, write_coil(field.address, on=on), write_coils(field.address, [on])
+                )
             elif len(data) == 1:
                 refusal = await self._write_part(field, data[0])
             else:
@@ -70,25 +75,33 @@ class DeviceWriting:
             )
         return reply if isinstance(reply, Refusal) else None
 
-    async def _write_registers(self, field: Field, data: bytes) -> Refusal | None:
-        if len(data) == 2 and not self._lacks_single:
-            refusal = await self._send(field, write_register(field.address, data))
+    async def _send_either(self, field: Field, first: Request, second: Request) -> Refusal | None:
+        """Send a request, or where the device lacks its function the other that does the same."""
+        function = first.pdu[0]
+        if function not in self._lacks:
+            refusal = await self._send(field, first)
             if refusal is None or refusal.code != ILLEGAL_FUNCTION:
                 return refusal
-            self._lacks_single = True
-            log.info("%s has no function 06: single registers are written by function 16", self._device.name)
-        return await self._send(field, write_registers(field.address, data))
+            self._lacks.add(function)
+            log.info("%s lacks function %d and is written by function %d", self._device.name, function, second.pdu[0])
+        return await self._send(field, second)
+
+    async def _write_registers(self, field: Field, data: bytes) -> Refusal | None:
+        several = write_registers(field.address, data)
+        if len(data) > 2:
+            return await self._send(field, several)
+        return await self._send_either(field, write_register(field.address, data), several)
 
     async def _write_part(self, field: Field, part: int) -> Refusal | None:
         """Write a bit or a half of a register and leave the rest of it as it is."""
         shift = 8 if field.positions[0] == 0 else 0
         mask = (0xFF if field.bit is None else 1 << field.bit % 8) << shift
         put = (part << shift) if field.bit is None else mask * part
-        if not self._lacks_mask:
+        if Function.MASK_WRITE_REGISTER not in self._lacks:
             refusal = await self._send(field, mask_register(field.address, ~mask & 0xFFFF, put))
             if refusal is None or refusal.code != ILLEGAL_FUNCTION:
                 return refusal
-            self._lacks_mask = True
+            self._lacks.add(Function.MASK_WRITE_REGISTER)
             log.warning(
                 "%s has no function 22 (mask write): parts of a register are written by reading it first, and a change "
                 "that the device makes in between is lost",

@@ -283,9 +283,12 @@ async def test_what_is_written_arrives(
         assert driver.image.value(0) == value
 
 
-async def test_coils_are_written_one_by_one(skid: Skid) -> None:
+@pytest.mark.parametrize("lacking", [False, True], ids=["with function 05", "without"])
+async def test_coils_are_written_one_by_one(skid: Skid, lacking: bool) -> None:
+    skid.judge = lambda asked: ExcCodes.ILLEGAL_FUNCTION if lacking and asked.function == 5 else None
     async with driving(skid, [point("A", write=True, coil=0), point("B", write=True, coil=1)]) as driver:
         assert await driver.write({1: False, 0: True}) == {}
+        assert {asked.function for asked in skid.asked} == ({5, 15} if lacking else {5})
         await driver.read(0)
         assert values(driver) == [True, False]
 
