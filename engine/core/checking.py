@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
 
-from engine.core.expression import Call, FaultInExpression, Node, Number, Tag, Text, parse, quoted
+from engine.core.expression import Call, FaultInExpression, Node, Number, SameText, Tag, Text, parse, quoted
 from engine.core.functions import FUNCTIONS, Function, Type
 from engine.core.table import TagKind
 from engine.core.unit_rules import Dimension, convert, result_of
@@ -61,27 +61,15 @@ class ExpressionError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class SameText:
-    """Whether a text tag has a certain text: true or false, computed outside of the arithmetic."""
-
-    tag: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class Checked:
     """A derived tag that can be compiled."""
 
-    node: CheckedNode
+    node: Node
     kind: TagKind
     """FLOAT or BOOL"""
     inputs: tuple[str, ...]
     """The tags that it names."""
     ignore_quality: bool
-
-
-CheckedNode = Number | Tag | Call | SameText
-"""As a node of the parser, without texts; the arguments of calls are of this type too."""
 
 
 def check_expressions(
@@ -128,7 +116,7 @@ def _tags(node: Node) -> list[Tag]:
 class Operand:
     """A checked argument."""
 
-    node: CheckedNode
+    node: Node
     type: Type
     dimension: Dimension
 
@@ -142,7 +130,7 @@ class _Checker:
         self.faults: list[FaultInExpression] = []
         self.kind = TagKind.FLOAT
 
-    def whole(self, node: Node) -> CheckedNode | None:
+    def whole(self, node: Node) -> Node | None:
         operand = self._check(node)
         if operand is None:
             return None
@@ -160,7 +148,7 @@ class _Checker:
             match node:
                 case Number():
                     return Operand(node, Type.CONSTANT, Dimension.literal())
-                case Text():
+                case Text() | SameText():
                     raise FaultInExpression("a text can only be compared with a tag: Tag == 'text'", node.column)
                 case Tag():
                     return self._tag(node)
@@ -203,8 +191,11 @@ class _Checker:
         if len(found) < len(operands):
             return None
         kind = _check_types(node, function, found)
+        wrong = function.check([part.value for part in node.arguments[1:] if isinstance(part, Number)])
+        if wrong is not None:
+            raise FaultInExpression(f"{wrong}: {function.usage}", node.column)
         nodes, dimension = result_of(node, function, [(each.node, each.dimension) for each in found])
-        return Operand(Call(node.name, nodes, node.column), kind, dimension)  # type: ignore[arg-type]
+        return Operand(Call(node.name, nodes, node.column), kind, dimension)
 
     def _text(self, node: Call) -> Operand:
         tags = [argument for argument in node.arguments if isinstance(argument, Tag)]
@@ -214,7 +205,7 @@ class _Checker:
         tag, text = tags[0], texts[0]
         known = self._lookup(tag)
         if known.kind is TagKind.TEXT:
-            same: CheckedNode = SameText(tag.name, text.value)
+            same: Node = SameText(tag.name, text.value, node.column)
         elif known.kind is TagKind.CHOICE:
             if text.value not in known.choices:
                 near = difflib.get_close_matches(text.value, known.choices, 1)
@@ -225,7 +216,7 @@ class _Checker:
         else:
             raise FaultInExpression(f"{quoted(tag.name)} is no text", text.column)
         if node.name == "!=":
-            same = Call("not", (same,), node.column)  # type: ignore[arg-type]
+            same = Call("not", (same,), node.column)
         return Operand(same, Type.CONDITION, Dimension.literal())
 
 

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from drivers.contract import Quality
 from drivers.reasons import NOT_READ, reason_code
 from engine.core.arrays import as_slice
-from engine.core.checking import Checked, CheckedNode, SameText
-from engine.core.expression import Call, Number, Tag
+from engine.core.checking import Checked
+from engine.core.expression import Call, Node, Number, SameText, Tag
 from engine.core.functions import FUNCTIONS, Type
 from engine.core.signal import TOO_LARGE, Bools, Signal, Tick, add_fault
 from engine.core.state import State
@@ -38,7 +38,7 @@ class Group:
     kind: TagKind
     ignore_quality: bool
     names: list[str] = field(default_factory=list[str])
-    nodes: list[CheckedNode] = field(default_factory=list[CheckedNode])
+    nodes: list[Node] = field(default_factory=list[Node])
 
 
 def group(checked: Mapping[str, Checked]) -> list[Group]:
@@ -54,7 +54,7 @@ def group(checked: Mapping[str, Checked]) -> list[Group]:
     return [found[key] for key in sorted(found, key=lambda key: key[0])]
 
 
-def _shape(node: CheckedNode) -> Hashable:
+def _shape(node: Node) -> Hashable:
     if not isinstance(node, Call):
         return type(node)
     function = FUNCTIONS[node.name]

@@ -69,7 +69,16 @@ class Call:
     column: int
 
 
-Node = Number | Text | Tag | Call
+@dataclass(frozen=True, slots=True)
+class SameText:
+    """Whether a text tag has a certain text; the checker puts it in the place of `Tag == 'text'`."""
+
+    tag: str
+    text: str
+    column: int
+
+
+Node = Number | Text | Tag | Call | SameText
 
 
 class FaultInExpression(Exception):  # noqa: N818 - it is caught at once, and becomes one of many faults

@@ -6,16 +6,20 @@ A function is described once, here; the checker reads the description, and the e
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.core.linearisation import current_loop, interpolation, platinum, polynomial, root_flow, thermocouple
 from engine.core.signal import Apply, Bools, Signal, Tick, first_fault, numeric
-from engine.core.state import Count, Integral, OnTime, State
+from engine.core.state import Count, Debounce, Ema, Hold, Integral, Latch, OnTime, Rate, Since, State
+from engine.core.thermocouples import PIECES
+from engine.core.windows import Delay, Deviation, Greatest, Least, Mean, Median
 
 
 class Type(Enum):
@@ -47,6 +51,8 @@ class UnitRule(Enum):
     """The argument is an angle, the result without dimension: sin(a)."""
     KEPT = auto()
     """The unit of the first argument; the others have none: ema(a, 10)."""
+    CHANGE = auto()
+    """As `KEPT`, but the result is a difference."""
     TIMES_SECONDS = auto()
     PER_SECOND = auto()
     SECONDS = auto()
@@ -55,6 +61,25 @@ class UnitRule(Enum):
     """The result has no dimension, whatever the argument."""
     FREE = auto()
     """Numbers in, numbers out: the author knows the unit."""
+
+
+def _anything(constants: Sequence[float]) -> str | None:  # noqa: ARG001
+    return None
+
+
+def _positive(constants: Sequence[float]) -> str | None:
+    return None if all(constant > 0 for constant in constants) else "the seconds have to be more than 0"
+
+
+def _spans(constants: Sequence[float]) -> str | None:
+    return None if constants[0] > 0 else "the span of the pressure has to be more than 0"
+
+
+def _points(constants: Sequence[float]) -> str | None:
+    if len(constants) % 2:
+        return "the points are pairs: x1, y1, x2, y2, ..."
+    xs = constants[::2]
+    return None if all(a < b for a, b in pairwise(xs)) else "each x has to be more than the one before"
 
 
 def not_pure(tick: Tick, *signals: Signal) -> Signal:
@@ -77,10 +102,12 @@ class Function:
     """The smallest number of arguments; None: as many as `takes`."""
     most: int | None = None
     """The greatest number of arguments; None: as many as `takes`."""
-    input_unit: str | None = None
-    """The unit to which the first argument is brought."""
+    input_units: tuple[str, ...] = ()
+    """The units to which the first arguments are brought."""
     output_unit: str | None = None
     """The unit of the result, instead of the rule's."""
+    check: Callable[[Sequence[float]], str | None] = _anything
+    """Says what is wrong with the constants, in their order."""
 
     def wanted(self, place: int) -> Type:
         """The type of the argument at a place, counted from 0."""
@@ -149,7 +176,7 @@ def _many(usage: str, operation: Callable[..., Any]) -> Function:
     return Function(usage, (Type.NUMBER,), Type.NUMBER, UnitRule.COMMON, numeric(_folded(operation)), least=2, most=20)
 
 
-_C = Type.CONDITION
+_N, _C, _K = Type.NUMBER, Type.CONDITION, Type.CONSTANT
 FUNCTIONS: dict[str, Function] = {
     "+": _number("a + b", np.add, UnitRule.COMMON, 2),
     "-": _number("a - b", np.subtract, UnitRule.DIFFERENCE, 2),
@@ -181,7 +208,54 @@ FUNCTIONS: dict[str, Function] = {
     "asin": _number("asin(a)", np.arcsin, UnitRule.PLAIN, 1),
     "acos": _number("acos(a)", np.arccos, UnitRule.PLAIN, 1),
     "atan": _number("atan(a)", np.arctan, UnitRule.PLAIN, 1),
-    "integral": Function("integral(a)", (Type.NUMBER,), Type.NUMBER, UnitRule.TIMES_SECONDS, state=Integral),
-    "count": Function("count(c)", (_C,), Type.NUMBER, UnitRule.NONE, state=Count),
-    "on_time": Function("on_time(c)", (_C,), Type.NUMBER, UnitRule.SECONDS, state=OnTime),
+    "polynomial": Function("polynomial(a, c0, c1, ...)", (_N, _K), _N, UnitRule.FREE, polynomial, least=2, most=20),
+    "interpolate": Function(
+        "interpolate(a, x1, y1, x2, y2, ...)",
+        (_N, _K),
+        _N,
+        UnitRule.FREE,
+        interpolation,
+        least=5,
+        most=101,
+        check=_points,
+    ),
+    "sqrt_flow": Function(
+        "sqrt_flow(dp, dp_span, flow_span)", (_N, _K, _K), _N, UnitRule.FREE, root_flow, check=_spans
+    ),
+    "current_loop": Function(
+        "current_loop(current, at_4_mA, at_20_mA)", (_N, _K, _K), _N, UnitRule.FREE, current_loop, input_units=("mA",)
+    ),
+    "pt100": Function("pt100(a)", (_N,), _N, UnitRule.FREE, platinum(100.0), input_units=("ohm",), output_unit="degC"),
+    "pt1000": Function(
+        "pt1000(a)", (_N,), _N, UnitRule.FREE, platinum(1000.0), input_units=("ohm",), output_unit="degC"
+    ),
+    **{
+        f"thermocouple_{letter.lower()}": Function(
+            f"thermocouple_{letter.lower()}(voltage, cold_junction)",
+            (_N,),
+            _N,
+            UnitRule.FREE,
+            thermocouple(letter),
+            least=1,
+            most=2,
+            input_units=("mV", "degC"),
+            output_unit="degC",
+        )
+        for letter in PIECES
+    },
+    "integral": Function("integral(a)", (_N,), _N, UnitRule.TIMES_SECONDS, state=Integral),
+    "since": Function("since(a)", (_N,), _N, UnitRule.CHANGE, state=Since),
+    "rate": Function("rate(a)", (_N,), _N, UnitRule.PER_SECOND, state=Rate),
+    "ema": Function("ema(a, seconds)", (_N, _K), _N, UnitRule.KEPT, state=Ema, check=_positive),
+    "mean": Function("mean(a, seconds)", (_N, _K), _N, UnitRule.KEPT, state=Mean, check=_positive),
+    "median": Function("median(a, seconds)", (_N, _K), _N, UnitRule.KEPT, state=Median, check=_positive),
+    "stdev": Function("stdev(a, seconds)", (_N, _K), _N, UnitRule.CHANGE, state=Deviation, check=_positive),
+    "min_over": Function("min_over(a, seconds)", (_N, _K), _N, UnitRule.KEPT, state=Least, check=_positive),
+    "max_over": Function("max_over(a, seconds)", (_N, _K), _N, UnitRule.KEPT, state=Greatest, check=_positive),
+    "delay": Function("delay(a, seconds)", (_N, _K), _N, UnitRule.KEPT, state=Delay, check=_positive),
+    "hold": Function("hold(a, c)", (_N, _C), _N, UnitRule.KEPT, state=Hold),
+    "debounce": Function("debounce(c, seconds)", (_C, _K), _C, UnitRule.NONE, state=Debounce, check=_positive),
+    "latch": Function("latch(set, reset)", (_C, _C), _C, UnitRule.NONE, state=Latch),
+    "count": Function("count(c)", (_C,), _N, UnitRule.NONE, state=Count),
+    "on_time": Function("on_time(c)", (_C,), _N, UnitRule.SECONDS, state=OnTime),
 }

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.core.signal import Bools, Floats, Signal, Tick, first_fault
+from engine.core.signal import NO_HISTORY, Bools, Floats, Signal, Tick, add_fault, first_fault
 
 Fields = dict[str, NDArray[Any]]
 
@@ -85,3 +85,103 @@ class OnTime(State):
         self.fields["total"] += self.fields["before"] * tick.elapsed
         self.fields["before"][:] = signal.x & sound
         return Signal(self.fields["total"].copy(), signal.faults)
+
+
+class Since(State):
+    """By how much a value, as that of a totaliser, has grown since its beginning."""
+
+    blank: ClassVar[Mapping[str, float]] = {"origin": np.nan}
+
+    def step(self, tick: Tick, *signals: Signal) -> Signal:  # noqa: ARG002
+        (signal,) = signals
+        origin = self.fields["origin"]
+        np.copyto(origin, signal.x, where=np.isnan(origin) & signal.sound())
+        return Signal(signal.x - origin, signal.faults)
+
+
+class Rate(State):
+    """The change a second, from sound sample to sound sample."""
+
+    blank: ClassVar[Mapping[str, float]] = {"last": np.nan, "at": np.nan, "rate": np.nan}
+
+    def step(self, tick: Tick, *signals: Signal) -> Signal:
+        (signal,) = signals
+        last, at, rate = self.fields["last"], self.fields["at"], self.fields["rate"]
+        moved = signal.sound() & ~(tick.now <= at)
+        elapsed = np.where(moved, tick.now - at, 1.0)
+        np.copyto(rate, (signal.x - last) / elapsed, where=moved)
+        np.copyto(last, signal.x, where=moved)
+        np.copyto(at, tick.now, where=moved)
+        return Signal(rate.copy(), add_fault(signal.faults, np.isnan(rate), NO_HISTORY))
+
+
+class Ema(State):
+    """The exponential moving average with a time constant in seconds."""
+
+    blank: ClassVar[Mapping[str, float]] = {"mean": np.nan, "at": np.nan}
+
+    def __init__(self, count: int, seconds: float) -> None:
+        super().__init__(count)
+        self._seconds = seconds
+
+    def step(self, tick: Tick, *signals: Signal) -> Signal:
+        (signal,) = signals
+        mean, at = self.fields["mean"], self.fields["at"]
+        sound = signal.sound()
+        weight = -np.expm1((at - tick.now) / self._seconds)
+        moved = np.where(np.isnan(mean), signal.x, mean + weight * (signal.x - mean))
+        np.copyto(mean, moved, where=sound)
+        np.copyto(at, tick.now, where=sound)
+        return Signal(mean.copy(), signal.faults)
+
+
+class Hold(State):
+    """Follows a value, and keeps the last one while a condition is true."""
+
+    blank: ClassVar[Mapping[str, float]] = {"held": np.nan}
+
+    def step(self, tick: Tick, *signals: Signal) -> Signal:  # noqa: ARG002
+        signal, holds = signals
+        held = self.fields["held"]
+        follows = ~holds.x & holds.sound()
+        np.copyto(held, signal.x, where=signal.sound() & (follows | (np.isnan(held) & holds.sound())))
+        # While it holds, a fault of what it does not look at is no fault.
+        faults = None if signal.faults is None else np.where(follows, signal.faults, np.uint16(0))
+        faults = first_fault(Signal(held, faults), holds)
+        return Signal(held.copy(), add_fault(faults, np.isnan(held), NO_HISTORY))
+
+
+class Debounce(State):
+    """A condition that changes only when it has been different for so many seconds on end."""
+
+    blank: ClassVar[Mapping[str, float]] = {"settled": np.nan, "since": np.nan}
+
+    def __init__(self, count: int, seconds: float) -> None:
+        super().__init__(count)
+        self._seconds = seconds
+
+    def step(self, tick: Tick, *signals: Signal) -> Signal:
+        (signal,) = signals
+        settled, since = self.fields["settled"], self.fields["since"]
+        sound = signal.sound()
+        np.copyto(settled, signal.x, where=sound & np.isnan(settled))
+        differs = sound & (signal.x != (settled != 0))
+        since[~differs] = np.nan
+        since[differs & np.isnan(since)] = tick.now
+        turned = differs & (tick.now - since >= self._seconds)
+        np.copyto(settled, signal.x, where=turned)
+        since[turned] = np.nan
+        return Signal(settled == 1, signal.faults)
+
+
+class Latch(State):
+    """True from when the first condition was true until the second one is; if both are, false."""
+
+    blank: ClassVar[Mapping[str, float]] = {"on": 0.0}
+
+    def step(self, tick: Tick, *signals: Signal) -> Signal:  # noqa: ARG002
+        sets, resets = signals
+        on = self.fields["on"]
+        np.copyto(on, 1.0, where=sets.x & sets.sound())
+        np.copyto(on, 0.0, where=resets.x & resets.sound())
+        return Signal(on == 1, first_fault(sets, resets))

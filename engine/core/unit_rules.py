@@ -54,8 +54,11 @@ def convert(node: Any, source: Dimension, target: Dimension, column: int) -> Any
 def result_of(call: Call, function: Function, parts: Sequence[Part]) -> tuple[tuple[Any, ...], Dimension]:
     """The arguments of a call, brought to the units that it needs, and the dimension of its result."""
     rule = function.unit
-    if function.input_unit is not None:
-        parts = [_brought(call, parts[0], Dimension.of(function.input_unit)), *parts[1:]]
+    wanted = [Dimension.of(each) for each in function.input_units]
+    parts = [
+        *(_brought(call, part, target) for part, target in zip(parts, wanted, strict=False)),
+        *parts[len(wanted) :],
+    ]
     first = parts[0][1] if parts else Dimension()
     dimension = Dimension()
     match rule:
@@ -88,6 +91,8 @@ def result_of(call: Call, function: Function, parts: Sequence[Part]) -> tuple[tu
             dimension = Dimension(known_unit(""))
         case UnitRule.KEPT:
             dimension = first
+        case UnitRule.CHANGE:
+            dimension = replace(first, is_difference=True)
         case UnitRule.TIMES_SECONDS:
             dimension = _derived(first, lambda base: base * known_unit("s"))
         case UnitRule.PER_SECOND:
