@@ -149,5 +149,10 @@ class Wiring:
             self.findings.append(Finding(("tags", remark.tag, remark.key), remark.message, "", severity))
         if any(remark.error for remark in remarks):
             return [Kind.FLOAT] * len(link.points)
-        driver = link.driver(link.devices, link.points)
+        try:
+            driver = link.driver(link.devices, link.points)
+        except DriverError as error:
+            hint = "change its options or its tags"
+            self.findings.append(Finding(("devices", next(iter(link.devices))), str(error), hint))
+            return [Kind.FLOAT] * len(link.points)
         return [Kind(kind) for kind in driver.image.kinds.tolist()]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
-from drivers.contract import Kind
+from drivers.contract import DriverError, Image, Kind, Options, Point
 from engine.core.spec import Direction, FromEngine, FromExpression, FromPoint, TagSpec
 from engine.uod.draft import draft_of
+from engine.uod.faults import key_of
 from engine.uod.resolve import resolve
 from engine.uod.skid import CommandSpec, OutputSpec, ProcessValueSpec, Skid
 
@@ -116,6 +118,58 @@ def test_a_tag_of_both_directions_is_read_and_written() -> None:
     assert found.links[0].points[0].read
     assert found.links[0].points[0].write
     assert found.outputs[0].read_back
+
+
+class Dial:
+    """A bus of somebody else, that cannot be written, and serves two points at most."""
+
+    class DeviceOptions(Options):
+        port: str
+
+    class PointOptions(Options):
+        place: int
+
+    def __init__(self, devices: Mapping[str, Any], points: Sequence[Point]) -> None:
+        if len(points) > 2:
+            raise DriverError("there are two dials at most")
+        self.image = Image([Kind.INT for _ in points])
+
+    @staticmethod
+    def link_name(options: Dial.DeviceOptions) -> str:
+        return f"dial {options.port}"
+
+
+def faults_of_dials(monkeypatch: pytest.MonkeyPatch, tags: dict[str, Any]) -> list[tuple[str, str]]:
+    monkeypatch.setattr("engine.uod.wiring.driver_class", {"dial": Dial}.__getitem__)
+    draft, _ = draft_of({"uod": "Test", "devices": {"dial": {"driver": "dial", "port": "A"}}, "tags": tags})
+    assert draft is not None
+    return [(key_of(finding.path), finding.message) for finding in resolve(draft, "test.yaml")[1]]
+
+
+def test_a_driver_that_cannot_write_has_no_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = {"A": {"device": "dial", "place": 1, "direction": "both", "safe_value": 0}}
+
+    assert faults_of_dials(monkeypatch, tags) == [("tags.A.direction", "the driver of dial cannot write")]
+
+
+def test_a_driver_that_cannot_plan_its_points_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    tags = {name: {"device": "dial", "place": 1} for name in "ABC"}
+
+    assert faults_of_dials(monkeypatch, tags) == [("devices.dial", "there are two dials at most")]
+
+
+def test_a_driver_that_cannot_be_imported_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(name: str) -> type:
+        raise DriverError(f"driver {name!r} at dials:Dial cannot be imported: no module named 'dials'")
+
+    monkeypatch.setattr("engine.uod.wiring.driver_class", broken)
+    draft, _ = draft_of({"uod": "Test", "devices": {"dial": {"driver": "dial"}}, "tags": {"A": {"device": "dial"}}})
+    assert draft is not None
+
+    found, findings = resolve(draft, "test.yaml")
+
+    assert found is None
+    assert [key_of(finding.path) for finding in findings] == ["devices.dial.driver"]
 
 
 def test_derived_tags_follow_those_of_the_devices() -> None:
