@@ -76,24 +76,23 @@ class AggregatorUplink:
         self._identified = asyncio.Event()
         self._refusals: Counter[str] = Counter()
         self._trouble = ""
+        self._connected_at = 0.0
 
     async def run(self) -> None:
         timeout = httpx.Timeout(REST_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         failures = 0
         async with httpx.AsyncClient(verify=self._tls or False, timeout=timeout) as http:
             while True:
-                wait_s, began = 0.0, time.monotonic()
+                wait_s = 0.0
                 try:
                     await self._connection(http)
                 except RefusedError as refusal:
                     self._say(str(refusal))
                     wait_s = refusal.wait_s
-                except (ProtocolNetworkException, ProtocolException) as error:
+                except ProtocolNetworkException as error:
                     self._say(f"{self._address}: {error}")
+                failures = 0 if self._steady else failures + 1
                 self.status.connected = False
-                failures += 1
-                if time.monotonic() - began > STEADY_S:
-                    failures, self._trouble = 0, ""
                 await asyncio.sleep(max(wait_s, backoff_s(failures, LONGEST_WAIT_S)))
 
     def put(self, item: TagsFrame | EngineMessage) -> None:
@@ -114,6 +113,10 @@ class AggregatorUplink:
         if len(self._backlog):
             log.warning("%s: %d messages could not be delivered before the end", self._address, len(self._backlog))
 
+    @property
+    def _steady(self) -> bool:
+        return self.status.connected and time.monotonic() - self._connected_at > STEADY_S
+
     async def _connection(self, http: httpx.AsyncClient) -> None:
         """Live through one connection. Never returns; raises why it ended, or never began."""
         message = self._engine.registration().model_copy(update={"secret": self._secret})
@@ -131,7 +134,7 @@ class AggregatorUplink:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(channel.serve())
                 tasks.create_task(self._deliver(channel))
-        except* (ProtocolNetworkException, ProtocolException) as group:
+        except* ProtocolNetworkException as group:
             ends.extend(group.exceptions)
         finally:
             await channel.close()
@@ -169,7 +172,11 @@ class AggregatorUplink:
             return
         message = addressed(body, self._engine_id, next(self._sequence_numbers))
         timeout_s = REQUEST_TIMEOUT_S + len(body) * TIMEOUT_S_PER_BYTE
-        reply = await channel.dispatch(message, timeout_s=timeout_s)
+        try:
+            reply = await channel.dispatch(message, timeout_s=timeout_s)
+        except ProtocolException as error:  # an answer all the same: to send the message again would not change it
+            self._refused(f"answered a message with what cannot be read: {error}")
+            return
         if isinstance(reply, SuccessMessage):
             self.status.sent += 1
         else:
@@ -201,6 +208,7 @@ class AggregatorUplink:
 
     def _connected(self) -> None:
         self.status.connected = True
+        self._connected_at = time.monotonic()
         self.status.state = f"connected to {self._address} as {self._engine_id}"
         log.info(
             "%s%s", self.status.state, f"; {len(self._backlog)} messages have waited" if len(self._backlog) else ""
@@ -210,7 +218,7 @@ class AggregatorUplink:
     def _say(self, trouble: str) -> None:
         """Show what is wrong, and log it when it is something new: the next try comes within a second."""
         self.status.state = trouble
-        log.log(logging.DEBUG if trouble == self._trouble else logging.WARNING, "%s", trouble)
+        log.log(logging.DEBUG if trouble == self._trouble and not self._steady else logging.WARNING, "%s", trouble)
         self._trouble = trouble
 
     def _refused(self, what: str) -> None:

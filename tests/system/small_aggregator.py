@@ -39,8 +39,8 @@ class SmallAggregator:
         self.answers: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         """what the engine answers to our calls"""
         self.connections: list[ServerConnection] = []
-        self.reply: Callable[[dict[str, Any]], Awaitable[MessageBase | None]] = self._accept
-        """the reply to a message; None: no answer, ever"""
+        self.reply: Callable[[dict[str, Any]], Awaitable[MessageBase | str | None]] = self._accept
+        """the reply to a message, or the text in its place; None: no answer, ever"""
         self.deaf = False
         """read on, and answer nothing at all"""
         self.asks_who = True
@@ -106,7 +106,7 @@ class SmallAggregator:
             reply = await self.reply(message)
             if reply is None:
                 return
-            result = encode(reply).decode()
+            result = reply if isinstance(reply, str) else encode(reply).decode()
         response = {"result": result, "result_type": "str", "call_id": request["call_id"]}
         await connection.send(json.dumps({"request": None, "response": response}))
 

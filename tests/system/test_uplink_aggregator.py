@@ -83,6 +83,23 @@ async def test_every_close_leads_to_a_new_connection(aggregator: SmallAggregator
     assert [values_of(message) for message in again[1:]] == [{"FT01": 1}, {"FT01": 1, "PT01": 5}]
 
 
+@pytest.mark.parametrize(("steady_s", "warnings"), [(5.0, 1), (0.0, 3)])
+async def test_a_connection_that_breaks_again_and_again_is_no_news(
+    aggregator: SmallAggregator,
+    steady_s: float,
+    warnings: int,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(module, "STEADY_S", steady_s)
+    async with running(AggregatorUplink(SmallEngine(FT01=0), aggregator.address)):
+        for _ in range(3):
+            assert await aggregator.next_types(2) == ["UodInfoMsg", "TagsUpdatedMsg"]
+            await aggregator.connection.close(1000)
+        await aggregator.next_types(2)
+    assert [record.levelname for record in caplog.records].count("WARNING") == warnings
+
+
 async def test_what_was_not_answered_is_sent_again(
     aggregator: SmallAggregator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -156,11 +173,19 @@ async def test_a_slow_aggregator_is_waited_for(aggregator: SmallAggregator) -> N
     assert (uplink.status.sent, uplink.status.queued) == (12, 0)
 
 
-@pytest.mark.parametrize("refusal", [ProtocolErrorMessage(protocol_msg="bad"), ErrorMessage(message="bad")])
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ProtocolErrorMessage(protocol_msg="bad"),
+        ErrorMessage(message="bad"),
+        '{"_type": "bad", "_ns": "openpectus.protocol.messages"}',
+        "bad",
+    ],
+)
 async def test_what_is_refused_is_counted_and_not_sent_again(
-    aggregator: SmallAggregator, refusal: MessageBase, caplog: pytest.LogCaptureFixture
+    aggregator: SmallAggregator, refusal: MessageBase | str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def refuse(message: dict[str, Any]) -> MessageBase:
+    async def refuse(message: dict[str, Any]) -> MessageBase | str:
         return refusal if values_of(message).get("FT01") == "bad" else SuccessMessage()
 
     engine = SmallEngine(FT01=0)
@@ -175,7 +200,7 @@ async def test_what_is_refused_is_counted_and_not_sent_again(
     assert (uplink.status.refused, uplink.status.sent, uplink.status.queued) == (11, 3, 0)
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == 2, "the first and the tenth"
-    assert "bad" in errors[0]
+    assert "bad" in errors[0] or "not JSON" in errors[0]
 
 
 async def test_a_message_beyond_the_aggregators_limit_is_left_out(
