@@ -115,6 +115,7 @@ class AggregatorUplink:
 
     @property
     def _steady(self) -> bool:
+        """Whether the connection has lived long enough for its end to be news."""
         return self.status.connected and time.monotonic() - self._connected_at > STEADY_S
 
     async def _connection(self, http: httpx.AsyncClient) -> None:
@@ -210,10 +211,7 @@ class AggregatorUplink:
         self.status.connected = True
         self._connected_at = time.monotonic()
         self.status.state = f"connected to {self._address} as {self._engine_id}"
-        log.info(
-            "%s%s", self.status.state, f"; {len(self._backlog)} messages have waited" if len(self._backlog) else ""
-        )
-        self._trouble = ""
+        log.info("%s; %d messages have waited", self.status.state, len(self._backlog))
 
     def _say(self, trouble: str) -> None:
         """Show what is wrong, and log it when it is something new: the next try comes within a second."""
