@@ -73,9 +73,9 @@ class DeviceError(DriverError):
 
 
 class Options(BaseModel):
-    """The base of all options: frozen, and an unknown key is an error."""
+    """The base of all options: frozen, and an unknown key is an error. The text under a field is its description."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
 @dataclass(frozen=True, slots=True)

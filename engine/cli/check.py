@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from drivers.contract import DriverError, Image, Quality
 from drivers.registry import driver_class
+from engine.cli.screen import console_for, log_to
 from engine.cli.view import STYLES, Value, number
 from engine.core.core import Core
 from engine.core.spec import FromPoint
@@ -44,7 +44,9 @@ def check_uod(file: Path, overrides: Sequence[str], *, online: bool, as_json: bo
     troubles: list[str] = []
     rows: list[PointRow] = []
     if online and reading.skid is not None:
-        with Console(stderr=True).status(f"reading every point of {reading.skid.name} once"):
+        screen = console_for(sys.stderr)
+        log_to(screen)
+        with screen.status(f"reading every point of {reading.skid.name} once"):
             rows, troubles = asyncio.run(read_once(reading.skid))
     if as_json:
         _print_json(reading, rows, troubles)
@@ -133,11 +135,12 @@ def _print_points(rows: Sequence[PointRow]) -> None:
     table = Table("tag", "device", "raw", "value", "unit", "quality", "why")
     for column in (2, 3):
         table.columns[column].justify = "right"
+        table.columns[column].overflow = "fold"  # a number that is cut is another number
     for row in rows:
         quality = Text(row.quality, STYLES[Quality[row.quality.upper()]])
         raw = "-" if row.raw is None else str(row.raw)
         table.add_row(row.tag, row.device, raw, number(row.value), row.unit or "", quality, row.why)
-    Console().print(table)
+    console_for(sys.stdout).print(table)
 
 
 def _print_json(reading: Reading, rows: Sequence[PointRow], troubles: Sequence[str]) -> None:

@@ -6,11 +6,11 @@ import asyncio
 import sys
 from importlib.resources import as_file, files
 
-from rich.console import Console
 from rich.table import Table
 
 from engine.cli.check import print_faults
 from engine.cli.run import Session, run_skid, stop_on_signals
+from engine.cli.screen import console_for
 from engine.engine import Engine
 from engine.uod.reader import read_uod
 from uod_examples.skid import Skid, SkidError, address_map, serve
@@ -28,13 +28,11 @@ def run_demo(session: Session) -> int:
 
 
 async def _demo(session: Session) -> int:
-    Console(stderr=True).print("starting the simulated skid: an OPC UA server and a Modbus TCP server ...")
+    console_for(sys.stderr).print("starting the simulated skid: an OPC UA server and a Modbus TCP server ...")
     async with Skid() as skid:
-        overrides = [
-            f"devices.plc.endpoint={skid.opcua_endpoint}",
-            f"devices.box.host={skid.modbus_host}",
-            f"devices.box.port={skid.modbus_port}",
-        ]
+        overrides = [f"devices.plc.endpoint={skid.opcua_endpoint}"]
+        for device in ("pump", "transmitter"):
+            overrides += [f"devices.{device}.host={skid.modbus_host}", f"devices.{device}.port={skid.modbus_port}"]
         with as_file(files("uod_examples") / DEMO_UOD) as file:
             reading = read_uod(file, overrides)
         print_faults(reading)
@@ -82,7 +80,7 @@ def _announce(skid: Skid) -> None:
     table = Table("bus", "name", "address", "type", "unit", "access")
     for row in address_map():
         table.add_row(row.bus, row.name, row.address, row.type, row.unit, row.access)
-    console = Console()
+    console = console_for(sys.stdout)
     console.print(table)
     console.print(f"OPC UA     {skid.opcua_endpoint}", highlight=False)
     console.print(f"Modbus TCP {skid.modbus_host}:{skid.modbus_port}", highlight=False)

@@ -6,11 +6,11 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
-from rich.console import Console
 from rich.table import Table
 
 from drivers.contract import DriverError, Options, Writes
 from drivers.registry import driver_class, driver_paths
+from engine.cli.screen import console_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def list_drivers(*, as_json: bool) -> int:
         table = Table("driver", "writes", "keys of a device", "keys of a tag", box=None, padding=(0, 2, 1, 0))
         for row in rows:
             table.add_row(row.name, "yes" if row.writes else "no", _text(row.device_keys), _text(row.tag_keys))
-        Console().print(table)
+        console_for(sys.stdout).print(table)
         for message in broken:
             sys.stderr.write(message + "\n")
     return 1 if broken else 0

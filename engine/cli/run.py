@@ -14,10 +14,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
-from rich.logging import RichHandler
 
 from drivers.contract import DriverError
 from engine.cli.check import print_faults
+from engine.cli.screen import console_for, log_to
 from engine.cli.view import LiveView, PlainView
 from engine.engine import Engine
 from engine.uod.reader import read_uod
@@ -66,8 +66,8 @@ def run_uod(file: Path, overrides: Sequence[str], session: Session) -> int:
 
 async def run_skid(skid: Skid, session: Session, operator: Operator | None = None) -> int:
     """Run a skid until its duration is over or a signal comes."""
-    console = Console(stderr=not session.shows_table)
-    _log_to(console, verbose=session.verbose)
+    console = console_for(sys.stdout if session.shows_table else sys.stderr)
+    log_to(console, verbose=session.verbose)
     try:
         engine = Engine(skid)
         engine.uplinks.extend(_uplinks(session, engine))
@@ -138,12 +138,3 @@ def stop_on_signals(stop: asyncio.Event) -> None:
             loop.add_signal_handler(number, stop.set)
         except NotImplementedError:  # nor has its event loop signal handlers
             signal.signal(number, on_signal)
-
-
-def _log_to(console: Console, *, verbose: bool) -> None:
-    """Log our own messages to the screen; the libraries' only when they are warnings."""
-    handler = RichHandler(
-        console=console, show_path=False, rich_tracebacks=False, log_time_format="%H:%M:%S", markup=False
-    )
-    logging.basicConfig(level=logging.WARNING, format="%(message)s", handlers=[handler], force=True)
-    logging.getLogger("skidlink").setLevel(logging.DEBUG if verbose else logging.INFO)

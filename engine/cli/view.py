@@ -20,10 +20,12 @@ STYLES = {Quality.GOOD: "green", Quality.UNCERTAIN: "yellow", Quality.STALE: "ma
 
 
 def number(value: Value) -> str:
-    """A value as people read it: six significant digits, integers whole."""
+    """A value as people read it: six significant digits, but no digit before the point is lost."""
     if value is None:
         return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.1f}" if 1e6 <= abs(value) < 1e15 else f"{value:.6g}"
 
 
 def row_order(engine: Engine) -> list[int]:

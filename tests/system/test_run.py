@@ -1,0 +1,210 @@
+"""`skidlink run` as a person starts it: a process of its own, against the servers of the simulated skid."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from asyncua.client.client import Client
+from pymodbus.client import AsyncModbusTcpClient
+
+from uod_examples.skid import Skid
+
+ROOT = Path(__file__).parents[2]
+UODS = ROOT / "uod_examples"
+SKIDLINK = Path(sys.executable).with_name("skidlink")
+
+
+@pytest.fixture
+async def skid() -> AsyncIterator[Skid]:
+    async with Skid(noise=False) as skid:
+        yield skid
+
+
+MODBUS_DEVICES = {
+    "filtration.yaml": ("pump", "transmitter"),
+    "modbus_only.yaml": ("pump",),
+    "opcua_only.yaml": (),
+    "python_uod.py": ("transmitter",),
+}
+
+
+def overrides(skid: Skid, uod: str = "filtration.yaml") -> list[str]:
+    """Point a UOD's devices to the servers of a skid."""
+    keys = [f"devices.plc.endpoint={skid.opcua_endpoint}"] if uod in {"filtration.yaml", "opcua_only.yaml"} else []
+    for device in MODBUS_DEVICES[uod]:
+        keys += [f"devices.{device}.host={skid.modbus_host}", f"devices.{device}.port={skid.modbus_port}"]
+    return [word for key in keys for word in ("--set", key)]
+
+
+@asynccontextmanager
+async def skidlink(*arguments: str | Path) -> AsyncGenerator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        SKIDLINK, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def messages(process: asyncio.subprocess.Process) -> AsyncIterator[dict[str, Any]]:
+    assert process.stdout is not None
+    async for line in process.stdout:
+        yield json.loads(line)
+
+
+class Reader:
+    """Follows the messages of an engine: the newest value of each tag, and all messages so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._messages = messages(process)
+        self.values: dict[str, Any] = {}
+        self.seen: list[dict[str, Any]] = []
+
+    async def next(self) -> dict[str, Any]:
+        message = await anext(self._messages)
+        self.seen.append(message)
+        self.values.update({tag["name"]: tag["value"] for tag in message.get("tags", ())})
+        return message
+
+    async def until(self, condition: Callable[[dict[str, Any]], bool]) -> None:
+        """Read on until the values are as wanted."""
+        async with asyncio.timeout(30):
+            while not condition(self.values):
+                await self.next()
+
+    async def until_known(self, names: Iterable[str]) -> None:
+        """Read on until each of the tags has a value."""
+        await self.until(lambda values: all(values.get(name) is not None for name in names))
+
+
+SAFE = {"PU01": 0, "VA01": "Closed", "VA02": "Closed", "MO01": "Collect", "BA01": ""}
+
+
+async def read_independently(skid: Skid) -> dict[str, Any]:
+    """What clients of other makes read from the servers, scaled by hand."""
+    values: dict[str, Any] = {}
+    async with Client(skid.opcua_endpoint) as opcua:
+        for name in ("FT01", "LT01", "ST01", "MS01", "PC01", "PU01"):
+            values[name] = await opcua.get_node(f"ns=2;s={name}").read_value()
+    modbus = AsyncModbusTcpClient(skid.modbus_host, port=skid.modbus_port)
+    await modbus.connect()
+    holding = {
+        address: (await modbus.read_holding_registers(address, count=count, device_id=1)).registers
+        for address, count in ((100, 1), (102, 2), (110, 2), (120, 1))
+    }
+    tank = (await modbus.read_input_registers(0, count=1, device_id=2)).registers[0]
+    conductivity = (await modbus.read_input_registers(2, count=2, device_id=2)).registers
+    alarm = (await modbus.read_discrete_inputs(15, count=1, device_id=1)).bits[0]
+    modbus.close()
+    values["PT01"] = pytest.approx(holding[100][0] / 1000)
+    values["PT02"] = shortest(holding[102][1] << 16 | holding[102][0])
+    values["FQ01"] = pytest.approx((holding[110][1] << 16 | holding[110][0]) / 1000)
+    values["SW01"] = holding[120][0]
+    values["FOULED"] = "Fouled" if holding[120][0] & 8 else "Clean"
+    values["ALARM"] = "Alarm" if alarm else "Normal"
+    values["TT01"] = pytest.approx(tank * 0.01)
+    values["CT01"] = shortest(conductivity[0] << 16 | conductivity[1])
+    return values
+
+
+def shortest(word: int) -> float:
+    """The float32 in a 32-bit word, as its own shortest text says it."""
+    return float(str(np.array([word], np.uint32).view(np.float32)[0]))
+
+
+async def test_what_is_published_equals_what_an_independent_client_reads(skid: Skid) -> None:
+    await skid.write(VA01=True, VA02=True, PU01=60.0)
+    await skid.pause()
+    await skid.advance(10)
+    exact = [word for tag in ("FT01", "LT01", "PT01", "PT02", "CT01") for word in ("--set", f"tags.{tag}.deadband=0")]
+    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), *exact, "--output", "-") as process:
+        engine = Reader(process)
+        await engine.until(lambda values: SAFE.items() <= values.items())
+        await skid.advance(0.1)
+        truth = await read_independently(skid)
+        await engine.until(lambda values: truth.items() <= values.items())
+    assert [message["_type"] for message in engine.seen[:2]] == ["UodInfoMsg", "TagsUpdatedMsg"]
+    assert all(message["_ns"] == "openpectus.protocol.engine_messages" for message in engine.seen)
+    assert engine.values["PC01"] > 2**53, "a 64-bit counter, exact"
+    assert engine.values["dP"] == pytest.approx(engine.values["PT01"] - engine.values["PT02"], abs=1e-6)
+
+
+async def test_only_what_has_changed_is_sent(skid: Skid) -> None:
+    await skid.pause()
+    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), "--output", "-") as process:
+        engine = Reader(process)
+        await engine.until_known(["PT01", "FT01", "TT01", "dP"])
+        everything = set(engine.values)
+        await engine.until(lambda values: SAFE.items() <= values.items())
+        await skid.set(PT01=1.5)
+        first = len(engine.seen)
+        await engine.until(lambda values: values["PT01"] == 1.5)
+    changed = {tag["name"] for message in engine.seen[first:] for tag in message["tags"]}
+    assert len(everything) > 20
+    assert changed <= {"PT01", "dP", "SW01", "ALARM", "MS01", "VFT01"}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_stops_the_engine_soon_and_leaves_the_outputs_safe(skid: Skid, number: signal.Signals) -> None:
+    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), "--output", "-") as process:
+        await Reader(process).until_known(["PU01", "VA01", "VA02"])
+        await skid.write(PU01=70.0, VA01=True, VA02=True)  # somebody at the panel; the engine is still responsible
+        process.send_signal(number)
+        started = time.monotonic()
+        assert process.stderr is not None
+        _, log = await asyncio.wait_for(process.communicate(), 10)
+        assert process.returncode == 0, log.decode()
+        assert b"not known to be safe" not in log
+        assert time.monotonic() - started < 5  # a bound against hanging, not a claim of speed
+    await skid.pause()
+    truth = skid.truth().values
+    assert (truth["PU01"], truth["VA01"], truth["VA02"]) == (0.0, False, False)
+
+
+async def test_one_dead_device_leaves_the_rest_of_the_skid_running(skid: Skid) -> None:
+    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), "--output", "-") as process:
+        engine = Reader(process)
+        await engine.until_known(["FT01", "PT01", "TT01", "dP"])
+        await skid.modbus.black_hole()
+        await engine.until(lambda values: all(values[name] is None for name in ("PT01", "dP", "TT01")))
+        counter = engine.values["PC01"]
+        assert counter is not None
+        await skid.write(VA01=True)
+        await engine.until(lambda values: values["VA01"] == "Open")
+        assert all(engine.values[name] is not None for name in ("FT01", "LT01", "PC01"))
+        await skid.modbus.restore()
+        await engine.until_known(["PT01", "dP", "TT01"])
+
+
+@pytest.mark.parametrize("uod", ["filtration.yaml", "modbus_only.yaml", "opcua_only.yaml", "python_uod.py"])
+async def test_each_example_runs_without_a_fault(skid: Skid, uod: str) -> None:
+    async with skidlink("check", UODS / uod, "--online", "--json", *overrides(skid, uod)) as process:
+        out, log = await asyncio.wait_for(process.communicate(), 60)
+    answer = json.loads(out)
+    assert answer["ok"], log.decode()
+    assert answer["faults"] == []
+    assert [point for point in answer["points"] if point["quality"] != "good"] == []
+    async with skidlink("run", UODS / uod, *overrides(skid, uod), "--output", "-") as process:
+        names = [point["tag"] for point in answer["points"] if point["value"] != ""]
+        await Reader(process).until_known(names)
+
+
+async def test_the_demo_runs_and_ends_by_itself() -> None:
+    async with skidlink("demo", "--duration", "4") as process:
+        out, log = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 0, log.decode()
+    assert b"PU01 = 60" in out
+    assert b"Traceback" not in log
