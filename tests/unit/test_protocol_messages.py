@@ -16,7 +16,19 @@ from protocol import aggregator_messages as am
 from protocol import engine_messages as em
 from protocol.exceptions import ProtocolDeserializationException, ProtocolException
 from protocol.messages import ErrorMessage, MessageBase, ProtocolErrorMessage, SuccessMessage
-from protocol.models import Method, MethodState, PlotAxis, RunLogLine, TagDirection, TagValue
+from protocol.models import (
+    ErrorLog,
+    Method,
+    MethodState,
+    PlotAxis,
+    PlotConfiguration,
+    ReadingCommand,
+    ReadingInfo,
+    RunLog,
+    RunLogLine,
+    TagDirection,
+    TagValue,
+)
 from protocol.serialization import decode, deserialize, encode, serialize
 
 
@@ -141,6 +153,47 @@ def test_what_messages_say_of_themselves() -> None:
     assert (
         str(tag(2)) == 'TagValue(name="FT01", value="2", value_unit="L/h", direction="unspecified"), simulated="None")'
     )
+
+
+def test_models_say_what_a_reader_of_a_log_needs() -> None:
+    choice = ReadingCommand(command_id="c", name="n", command="VA01", choice_names=["Open"])
+    entry = choice.model_copy(update={"choice_names": []})
+    assert str(choice) == 'ReadingCommand(command_id="c", name="n", command="VA01", choice_names=[\'Open\'])'
+    assert str(entry) == 'ReadingCommand(command_id="c", name="n", command="VA01")'
+    reading = ReadingInfo(
+        discriminator="reading",
+        tag_name="FT01",
+        valid_value_units=["L/h"],
+        entry_data_type=None,
+        commands=[],
+        command_options=None,
+    )
+    assert str(reading) == "ReadingInfo(tag_name=\"FT01\", valid_value_units=['L/h'])"
+    assert not reading.has_command_id("c")
+    reading.commands = [entry]
+    assert reading.has_command_id("c")
+    assert "commands=[ReadingCommand(command_id='c'" in str(reading)
+
+
+@pytest.mark.parametrize(
+    ("fields", "state"),
+    [
+        ({"progress": None}, ""),
+        ({"progress": 0.5}, ", progress=0.5"),
+        ({"progress": 0.5, "forced": True}, ", forced=True"),
+        ({"progress": 0.5, "forced": True, "cancelled": True}, ", cancelled=True"),
+    ],
+)
+def test_a_run_log_line_says_its_most_telling_state(fields: dict[str, Any], state: str) -> None:
+    line = RunLogLine(id="1", command_name="Mark", start=0, end=None, start_values=[], end_values=[], **fields)
+    assert str(line) == f'RunLogLine(id="1", command_name="Mark"{state})'
+    assert str(RunLog(lines=[line])) == f"RunLog(lines={[str(line)]})"
+
+
+def test_what_is_empty() -> None:
+    assert RunLog.empty().lines == []
+    assert ErrorLog.empty().entries == []
+    assert PlotConfiguration.empty().sub_plots == []
 
 
 def test_a_method_keeps_its_text() -> None:
