@@ -7,7 +7,7 @@ Values as the aggregator takes them (docs/wire.md, "Values"):
 
 * never NaN, never an infinity: both are null, as is everything that is absent;
 * a float32 keeps its own shortest text: 0.1, not 0.10000000149011612;
-* a boolean is 1 or 0, or the author's word for it where the tag has words;
+* a boolean is 1 or 0; where the author has words for the values of a tag, the column holds places among them;
 * an integer is exact up to 2^63 - 1. One beyond breaks the aggregator's plot log for the whole run, so it is sent as
   the nearest float: off by less than 1 in 10^15, and a number that the plot can show.
 """
@@ -15,6 +15,7 @@ Values as the aggregator takes them (docs/wire.md, "Values"):
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -46,15 +47,14 @@ class TagPacker:
         columns: Sequence[NDArray[Any]],
         words: Mapping[int, Sequence[str]],
     ) -> None:
-        """Encode what does not change. `words` has, for a row whose value is a place among them, the author's words."""
-        self._columns = tuple(columns)
-        self._starts: NDArray[np.intp] = np.cumsum([0, *(len(column) for column in columns)]).astype(np.intp)
+        """Encode what does not change. `words` has the author's words for each row of a column of places among them."""
+        self._columns = [column for column in columns if len(column)]
+        sizes = [len(column) for column in self._columns]
+        self._starts: NDArray[np.intp] = np.cumsum([0, *sizes]).astype(np.intp)
         self._heads = _objects(b'{"name":%b,"tick_time":' % orjson.dumps(name) for name in names)
         self._tails = {
             simulated: _objects(
-                b',"value_unit":%b,"value_formatted":null,"direction":"%b","simulated":%b},'
-                % (orjson.dumps(unit), _DIRECTIONS.get(direction, "unspecified").encode(), orjson.dumps(simulated))
-                for unit, direction in zip(units, directions, strict=True)
+                _tail(unit, direction, simulated) for unit, direction in zip(units, directions, strict=True)
             )
             for simulated in (False, True)
         }
@@ -80,48 +80,56 @@ class TagPacker:
         count = rows.size
         if not count:
             return b"[]"
-        bounds = np.searchsorted(rows, self._starts).tolist()
+        bounds = rows.searchsorted(self._starts).tolist()
+        lacking = np.count_nonzero(absent)  # several times faster than any()
         parts: list[bytes] = [b'%b,"value":' % orjson.dumps(tick_time)] * (4 * count)
-        if source_time is not None:
-            times = sane_times(source_time, tick_time)
-            if (times != tick_time).any():
-                parts[1::4] = [b'%b,"value":' % text for text in _texts(times)]
+        if source_time is not None and np.count_nonzero(source_time >= EARLIEST):
+            parts[1::4] = [b'%b,"value":' % text for text in _texts(sane_times(source_time, tick_time))]
         parts[0::4] = self._heads[rows].tolist()
-        for column, start, first, last in zip(self._columns, self._starts.tolist(), bounds, bounds[1:], strict=False):
-            if first < last:
-                inside = rows[first:last]
-                values = column if last - first == column.size else column[inside - start]
-                parts[4 * first + 2 : 4 * last : 4] = self._values(values, inside, absent[first:last])
         tails = self._tails[False][rows]
-        if simulated is not None and simulated.any():
+        if simulated is not None and np.count_nonzero(simulated):
             tails[simulated] = self._tails[True][rows[simulated]]
         parts[3::4] = tails.tolist()
+        for place, column in enumerate(self._columns):
+            first, last = bounds[place], bounds[place + 1]
+            if first < last:
+                inside = rows[first:last]
+                values = column if last - first == column.size else column[inside - self._starts[place]]
+                texts = self._texts(values, inside, absent[first:last] if lacking else None)
+                parts[4 * first + 2 : 4 * last : 4] = texts
         parts[-1] = parts[-1][:-1] + b"]"
         parts[0] = b"[" + parts[0]
         return b"".join(parts)
 
-    def _values(self, values: NDArray[Any], rows: NDArray[np.intp], absent: NDArray[np.bool_]) -> list[bytes]:
-        """The JSON text of each value."""
-        lacking = absent.any()
+    def _texts(self, values: NDArray[Any], rows: NDArray[np.intp], absent: NDArray[np.bool_] | None) -> list[bytes]:
+        """The JSON text of each value of one column; `absent` is None when none is."""
         if values.dtype.kind == "f":
-            return _texts(np.where(absent, values.dtype.type(np.nan), values) if lacking else values)
-        first_word = self._first_word[rows]
+            return _texts(values if absent is None else np.where(absent, values.dtype.type(np.nan), values))
         if values.dtype == object:
             texts = [_text(value) for value in values.tolist()]
-        elif (first_word >= 0).any():
-            places = np.where(absent, 0, values.astype(np.intp)) + first_word
-            texts = self._words[places].tolist()
         elif values.dtype == np.bool_:
             texts = _BITS[values.view(np.uint8)].tolist()
+        elif (first_word := self._first_word[rows])[0] >= 0:
+            texts = self._words[(values if absent is None else np.where(absent, 0, values)) + first_word].tolist()
         else:
             texts = _texts(values)
             if values.dtype == np.uint64:
                 for place in np.flatnonzero(values > _LARGEST).tolist():
                     texts[place] = orjson.dumps(float(values[place]))
-        if lacking:
+        if absent is not None:
             for place in np.flatnonzero(absent).tolist():
                 texts[place] = b"null"
         return texts
+
+
+@cache  # tags share their tails, which keeps them in the processor's cache
+def _tail(unit: str | None, direction: str, simulated: bool) -> bytes:
+    direction = _DIRECTIONS.get(direction, "unspecified")
+    return b',"value_unit":%b,"value_formatted":null,"direction":"%b","simulated":%b},' % (
+        orjson.dumps(unit),
+        direction.encode(),
+        orjson.dumps(simulated),
+    )
 
 
 def _objects(values: Any) -> NDArray[Any]:
@@ -133,7 +141,7 @@ def _objects(values: Any) -> NDArray[Any]:
 
 def _texts(values: NDArray[Any]) -> list[bytes]:
     """The JSON text of each number of a column; orjson writes NaN and infinities as null."""
-    return orjson.dumps(np.ascontiguousarray(values), option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
+    return orjson.dumps(values, option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
 
 
 def _text(value: str) -> bytes:

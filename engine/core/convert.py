@@ -72,7 +72,7 @@ class Block:
         self._sentinels = _sentinels(specs, self.raw_kind)
         self._limits = _Limits(specs, self.kind) if _needs_limits(specs, self.kind) else None
         self._choices = _Choices(specs, self.raw_kind) if self.kind is TagKind.CHOICE else None
-        self._is_float = self.raw_kind in (Kind.FLOAT, Kind.FLOAT32) and self._choices is None
+        self._checks_finite = self.kind in (TagKind.FLOAT, TagKind.FLOAT32) and not _stays_finite(specs, self.raw_kind)
 
     def take(self, image: Image, all_good: bool) -> None:
         """Bring the rows up to date with the image, `all_good` saying that none of its rows is worse than good."""
@@ -85,8 +85,8 @@ class Block:
             value, codes = self._choices.apply(raw, codes)
         elif self._scaled is not None:
             value, codes = self._scaled.apply(raw, codes)
-        if self._is_float and not np.isfinite(value).all():
-            codes = _mark(codes, ~np.isfinite(value), NOT_FINITE)
+        if self._checks_finite and np.count_nonzero(finite := np.isfinite(value)) < value.size:
+            codes = _mark(codes, ~finite, NOT_FINITE)
         if self._limits is not None:
             value, codes = self._limits.apply(value, codes)
         cells, rows = self._cells, self.rows
@@ -118,12 +118,19 @@ class Block:
 
 def _mark(codes: Codes, where: NDArray[np.bool_], code: int) -> Codes:
     """Give rows a reason; the first one that a row is given stays."""
-    if not where.any():
+    if not np.count_nonzero(where):  # several times faster than any()
         return codes
     if codes is None:
         return np.where(where, np.uint16(code), np.uint16(0))
     codes[where & (codes == 0)] = code
     return codes
+
+
+def _stays_finite(specs: Sequence[TagSpec], raw: Kind) -> bool:
+    """Whether no raw value whatever can come to NaN or an infinity."""
+    return raw not in (Kind.FLOAT, Kind.FLOAT32) and all(
+        math.isfinite(abs(spec.scale) * 2.0**64 + abs(spec.offset)) for spec in specs
+    )
 
 
 def _needs_scale(specs: Sequence[TagSpec], kind: TagKind) -> bool:
@@ -152,9 +159,10 @@ class _Scale:
 
     def apply(self, raw: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
         if not self._exact:
-            value = raw * self._scale
-            if self._shifts:
-                value += self._offset
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found by our caller
+                value = raw * self._scale
+                if self._shifts:
+                    value += self._offset
             return value, codes
         value = (raw.view(np.uint64) * self._scale + self._offset).view(self._dtype)
         return value, _mark(codes, (raw < self._low) | (raw > self._high), OVERFLOW)
@@ -208,7 +216,7 @@ class _Limits:
 
     def apply(self, value: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
         below, above = value < self._minimum, value > self._maximum
-        if not (below.any() or above.any()):
+        if not (np.count_nonzero(below) or np.count_nonzero(above)):
             return value, codes
         if self._any_clamps:
             value = np.where(self._clamps, np.clip(value, self._minimum, self._maximum), value)

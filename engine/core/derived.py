@@ -230,7 +230,7 @@ class _Program:
         self._workspace = workspace
         self._ignore = group.ignore_quality
         self._slot_of, self._text_slot_of = slot_of, text_slot_of
-        self._boolean = {spec.name for spec in cells.specs[cells.span(TagKind.BOOL)]}
+        self._boolean = {spec.name for spec in cells.specs[cells.spans[TagKind.BOOL]]}
         first = slot_of[group.names[0]]
         self._slots = slice(first, first + len(group.names))
         self._evaluate = self._compile(group.nodes)

@@ -30,7 +30,7 @@ class Diff:
         """(n,) as published; simulated tags have a bit of their own in it"""
         self._deadbands: dict[TagKind, NDArray[np.float64]] = {}
         for kind in _NUMERIC:
-            deadbands = np.array([absolute_deadband(spec) for spec in cells.specs[cells.span(kind)]], np.float64)
+            deadbands = np.array([absolute_deadband(spec) for spec in cells.specs[cells.spans[kind]]], np.float64)
             if deadbands.any():
                 self._deadbands[kind] = deadbands
         every = np.array([np.inf if spec.republish_every_s is None else spec.republish_every_s for spec in cells.specs])
@@ -49,9 +49,8 @@ class Diff:
             return _NONE
         changed = self._changed
         changed.fill(False)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for kind in cells.fresh_values:
-                self._compare(kind, changed[cells.span(kind)])
+        for kind in cells.fresh_values:
+            self._compare(kind, changed[cells.spans[kind]])
         quality = cells.quality
         if cells.fresh_quality:
             quality = cells.quality | cells.simulated.view(np.uint8) << np.uint8(4)
@@ -59,11 +58,11 @@ class Diff:
             changed |= self._scratch
         if timed:
             changed[self._timed[self.due <= now]] = True
-        rows = np.flatnonzero(changed)
+        rows = changed.nonzero()[0]
         if rows.size:
             # A row that is due, or whose quality is new, may carry a drift that no diff has let out yet.
             for kind in TagKind if timed or cells.fresh_quality else cells.fresh_values:
-                np.copyto(self.published[kind], cells.columns[kind], where=changed[cells.span(kind)])
+                np.copyto(self.published[kind], cells.columns[kind], where=changed[cells.spans[kind]])
             if cells.fresh_quality:
                 np.copyto(self.quality, quality)
             if self._timed.size:
@@ -96,15 +95,14 @@ class Diff:
         if kind is TagKind.TEXT:
             changed[:] = value != published
         elif deadband is None:
-            np.not_equal(value, published, out=changed)
-            if kind in (TagKind.FLOAT32, TagKind.FLOAT):
-                changed &= ~(np.isnan(value) & np.isnan(published))
+            np.not_equal(value, published, out=changed)  # a column is free of NaN
         elif kind in (TagKind.INT, TagKind.UINT):
             # The distance of two integers, exact: the greater less the smaller fits 64 bits unsigned.
             distance = (np.maximum(value, published) - np.minimum(value, published)).view(np.uint64)
             np.greater(distance, deadband, out=changed)
         else:
-            np.greater(np.abs(np.subtract(value, published, dtype=np.float64)), deadband, out=changed)
+            with np.errstate(over="ignore"):  # an infinite distance is beyond any deadband
+                np.greater(np.abs(np.subtract(value, published, dtype=np.float64)), deadband, out=changed)
 
 
 _NONE: NDArray[np.intp] = np.zeros(0, np.intp)

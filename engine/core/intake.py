@@ -34,6 +34,7 @@ class Intake:
         self._values: dict[Kind, bytes | list[str]] = {}
         self._quality: bytes = b""
         self._reason: bytes = b""
+        self._all_good = False
         ageing = [row for row in fed if cells.specs[row].stale_after_s is not None]
         self._ageing: NDArray[np.intp] = np.array(ageing, np.intp)
         limits = [cells.specs[row].stale_after_s or 0.0 for row in ageing]
@@ -48,21 +49,21 @@ class Intake:
         received = cells.received[self._sources]
         quality, reason = image.quality.tobytes(), image.reason.tobytes()
         flags_differ = quality != self._quality or reason != self._reason
-        all_good = not quality.strip(b"\0")
+        if flags_differ:
+            self._all_good = not image.quality.any()
         renewed = self._any_late and not np.array_equal(received, image.received)
         if renewed:
             self.deadline = -np.inf
-        with np.errstate(all="ignore"):
-            for kind, blocks in self._blocks.items():
-                column = image.columns[kind]
-                values = column.tolist() if kind is Kind.TEXT else column.tobytes()
-                differ = flags_differ or values != self._values.get(kind)
-                self._values[kind] = values
-                for block in blocks:
-                    if differ or (renewed and block.aged):
-                        if block.aged:
-                            self.deadline = -np.inf
-                        block.take(image, all_good)
+        for kind, blocks in self._blocks.items():
+            column = image.columns[kind]
+            values = column.tolist() if kind is Kind.TEXT else column.tobytes()
+            differ = flags_differ or values != self._values.get(kind)
+            self._values[kind] = values
+            for block in blocks:
+                if differ or (renewed and block.aged):
+                    if block.aged:
+                        self.deadline = -np.inf
+                    block.take(image, self._all_good)
         self._quality, self._reason = quality, reason
         np.copyto(received, image.received)
         cells.source_time[self._sources] = image.source_time

@@ -9,6 +9,8 @@ from drivers.contract import Quality
 from engine.core.table import Table, TagKind
 from protocol.pack import TagPacker
 
+_STALE = np.uint8(Quality.STALE)
+
 
 class Publisher:
     """Packs rows of one table: bad and stale ones without a value, each with its device's time where it has one."""
@@ -29,7 +31,7 @@ class Publisher:
         table = self._table
         return self._packer.pack(
             rows,
-            table.quality[rows] >= Quality.STALE,
+            table.quality[rows] >= _STALE,
             tick_time,
             table.source_time_of(rows),
             table.simulated[rows],

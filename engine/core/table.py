@@ -3,7 +3,8 @@
 Rules of this file:
 
 * Rows are ordered by kind, so that each kind is one contiguous partition of one index space and one numpy column.
-* A column holds the last value that was good. Quality says whether it still holds; nothing bad ever enters a column.
+* A column holds the last value that was good. Quality says whether it still holds; nothing bad ever enters a column,
+  so that it is free of NaN and infinities. `known` says where there has been no good value yet.
 * When a value was received, and when its device says it came to be, is kept once a source (a row of an image, or a tag
   of the engine's own), and looked up from there. A derived tag is as old as the oldest source that it rests on.
 """
@@ -39,7 +40,6 @@ class TagKind(IntEnum):
 COLUMN_DTYPES: dict[TagKind, np.dtype[Any]] = {TagKind(kind): dtype for kind, dtype in DTYPES.items()} | {
     TagKind.CHOICE: np.dtype(np.int32)
 }
-_BLANK: dict[TagKind, Any] = {TagKind.FLOAT32: np.nan, TagKind.FLOAT: np.nan, TagKind.TEXT: ""}
 
 
 class Cells:
@@ -59,6 +59,7 @@ class Cells:
         "received",
         "simulated",
         "source_time",
+        "spans",
         "specs",
         "starts",
     )
@@ -70,8 +71,10 @@ class Cells:
         self.kinds: NDArray[np.uint8] = np.array(kinds, np.uint8)
         self.starts: NDArray[np.intp] = np.searchsorted(self.kinds, np.arange(len(TagKind) + 1)).astype(np.intp)
         """(kinds + 1,) the first row of each kind, and the number of rows"""
+        self.spans = {kind: slice(int(self.starts[kind]), int(self.starts[kind + 1])) for kind in TagKind}
+        """kind -> its rows"""
         self.columns: dict[TagKind, NDArray[Any]] = {
-            kind: np.full(self.starts[kind + 1] - self.starts[kind], _BLANK.get(kind, 0), dtype)
+            kind: np.full(self.starts[kind + 1] - self.starts[kind], "" if kind is TagKind.TEXT else 0, dtype)
             for kind, dtype in COLUMN_DTYPES.items()
         }
         self.quality: NDArray[np.uint8] = np.full(count, Quality.BAD, np.uint8)
@@ -92,10 +95,6 @@ class Cells:
         """The kinds whose column was written since the last diff."""
         self.fresh_quality = True
         """Whether quality or simulated was written since the last diff."""
-
-    def span(self, kind: TagKind) -> slice:
-        """The rows of a kind."""
-        return slice(int(self.starts[kind]), int(self.starts[kind + 1]))
 
     def cell(self, row: int) -> tuple[TagKind, int]:
         """The kind of a row and its place in the column of that kind."""
