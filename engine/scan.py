@@ -59,9 +59,10 @@ class Scan:
         """Tick until cancelled."""
         due = time.monotonic()
         while True:
-            self.tick(time.monotonic(), time.time())
+            started = time.monotonic()
+            self.tick(started, time.time())
             now = time.monotonic()
-            self.counters.last_s = now - due
+            self.counters.last_s = now - started
             due += self._tick_s
             if due < now:
                 missed = int((now - due) / self._tick_s) + 1
