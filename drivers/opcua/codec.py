@@ -62,6 +62,9 @@ STRUCTURE = "the node is a structure: name the node of one of its fields instead
 ARRAY = "the node is an array: give the element to read, as index: 0"
 NOT_ARRAY = "the node is no array: delete index"
 
+UNDECODABLE = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadDecodingError)))
+"""Stands for an answer that cannot be decoded."""
+
 _NULL = reason_code("the server has no value for the node (null)")
 _STRUCTURE = reason_code(STRUCTURE)
 _ARRAY = reason_code(ARRAY)
@@ -109,30 +112,34 @@ def status_text(status: int) -> str:
 
 
 def decode(answers: Sequence[ua.DataValue], cells: Sequence[Cell], image: Image, timestamp: Timestamp) -> list[Cell]:
-    """Fill the rows of a group from the answers to its request; return the cells whose node must be learned anew.
+    """Fill the rows of a group from the answers to its request; return the cells whose node must be learned anew."""
+    changed: list[Cell] = []
+    for cell in cells:
+        answer = answers[cell.answer]
+        if settle(cell, 0 if answer.StatusCode is None else answer.StatusCode.value, answer.Value, image):
+            changed.append(cell)
+        image.source_time[cell.row] = _unix(answer, timestamp)
+    return changed
+
+
+def settle(cell: Cell, status: int, variant: Any, image: Image) -> bool:
+    """Fill one row but for its time; true when its node must be learned anew.
 
     A row that has no value keeps the one it had, and says so by its quality.
     """
-    changed: list[Cell] = []
-    columns, qualities, reasons, times = image.columns, image.quality, image.reason, image.source_time
-    for cell in cells:
-        answer = answers[cell.answer]
-        quality, reason = (Quality.GOOD, 0) if answer.StatusCode is None else quality_of(answer.StatusCode.value)
-        if quality is not Quality.BAD:
-            variant: Any = answer.Value
-            value, lacking = element(variant, cell.index)
-            if lacking:
-                quality, reason = Quality.BAD, lacking
-            elif KINDS[(found := variant.VariantType)] is not cell.kind:
-                quality, reason = Quality.BAD, _misfit(found, cell.kind)
-                changed.append(cell)
-            else:
-                columns[cell.kind][cell.position] = as_text(value, found) if cell.kind is Kind.TEXT else value
-        elif answer.StatusCode is not None and answer.StatusCode.value == StatusCodes.BadNodeIdUnknown:
-            changed.append(cell)
-        qualities[cell.row] = quality
-        reasons[cell.row] = reason
-        times[cell.row] = _unix(answer, timestamp)
+    changed = status == StatusCodes.BadNodeIdUnknown
+    quality, reason = quality_of(status)
+    if quality is not Quality.BAD:
+        value, lacking = element(variant, cell.index)
+        if lacking:
+            quality, reason = Quality.BAD, lacking
+        elif KINDS[(found := variant.VariantType)] is not cell.kind:
+            quality, reason = Quality.BAD, _misfit(found, cell.kind)
+            changed = True
+        else:
+            image.columns[cell.kind][cell.position] = as_text(value, found) if cell.kind is Kind.TEXT else value
+    image.quality[cell.row] = quality
+    image.reason[cell.row] = reason
     return changed
 
 

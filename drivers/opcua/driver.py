@@ -12,11 +12,12 @@ from asyncua import ua
 from drivers.contract import Group, Image, LinkError, Options, Point
 from drivers.opcua import options as opcua_options
 from drivers.opcua.binding import NO_BINDING, WHOLE_ARRAY, bind, element_of, is_whole_array, write_value
-from drivers.opcua.codec import decode, status_text
+from drivers.opcua.codec import status_text
 from drivers.opcua.hints import hints
-from drivers.opcua.link import SERVER_STATE, Link, node_text
+from drivers.opcua.link import Link, node_text
 from drivers.opcua.nodes import MISSING, NO_NAMESPACE, Absent, Node, find_nodes
 from drivers.opcua.plan import make_plan
+from drivers.opcua.poll import Poll
 
 _log = logging.getLogger("skidlink.drivers.opcua")
 
@@ -24,12 +25,6 @@ _HINTS_AT_ONCE = 20
 """How many missing nodes are looked into at one connect; a wrong namespace would else browse for each of thousands."""
 LOOK_AGAIN_AFTER_S = 60.0
 """How often the server is looked at for nodes that have come or changed: a PLC program may be loaded in mid-session."""
-
-_TIMESTAMPS = {
-    "source": ua.TimestampsToReturn.Source,
-    "server": ua.TimestampsToReturn.Server,
-    "tick": ua.TimestampsToReturn.Neither,
-}
 
 
 class OpcUa:
@@ -45,6 +40,8 @@ class OpcUa:
         )
         self._nodes: Sequence[Node | Absent] = ()
         self._binding = NO_BINDING
+        self._polls: Sequence[Poll] = ()
+        """One a group."""
         self._looked = 0.0
         self._changed = ""
         """A tag whose node is no longer what it was at the last `open`."""
@@ -72,6 +69,10 @@ class OpcUa:
             await self.close()
             raise
         self.image = self._binding.image
+        self._polls = [
+            Poll(self._link, request, self.image, self._plan.devices[group.device])
+            for group, request in zip(self.groups, self._binding.requests, strict=True)
+        ]
         self.plan = self._plan.lines(self._link.limits.read)
         self._changed = ""
         self._elements.clear()
@@ -82,11 +83,7 @@ class OpcUa:
         self._require_open()
         if time.monotonic() - self._looked > LOOK_AGAIN_AFTER_S:
             await self._look_again()
-        options = self._plan.devices[self.groups[group].device]
-        request = self._binding.requests[group]
-        nodes = request.nodes or [SERVER_STATE]  # a group without nodes has to notice a lost link too
-        answers = await self._link.read(nodes, _TIMESTAMPS[options.timestamp], options.timeout_ms / 1000)
-        for cell in decode(answers, request.cells, self.image, options.timestamp):
+        for cell in await self._polls[group].read():
             if self._plan.places[cell.row].declared is None:
                 self._changed = self._plan.places[cell.row].tag
 
@@ -115,6 +112,7 @@ class OpcUa:
     async def close(self) -> None:
         """Let the session go, within about a second."""
         self._binding = NO_BINDING
+        self._polls = ()
         self._nodes = ()
         await self._link.close()
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import struct
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -26,6 +25,7 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
 from drivers.contract import LinkError
+from drivers.opcua.fastpath import DECODING_ERRORS, KeptRead, encoded_token, results_begin, values_of
 from drivers.opcua.faults import link_error
 from drivers.opcua.plan import batches
 
@@ -40,15 +40,14 @@ CHANNEL_LIFETIME_S = 3600.0
 _RENEW_AFTER = 0.75
 """Part of its lifetime after which the secure channel is renewed: OPC 10000-4 5.6.2.1."""
 _PROBES_PER_SESSION_TIMEOUT = 3
+_MOST_IN_FLIGHT = 16
+"""Requests that may wait for their answers together: small servers queue few."""
 _GOODBYE_S = 1.0
 """How long the server may take to let the session go."""
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
 
-_UNDECODABLE = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadDecodingError)))
-_DECODING_ERRORS = (ua.UaError, ValueError, TypeError, LookupError, AttributeError, OverflowError, struct.error)
-"""What asyncua's decoder raises on a value that it does not understand."""
 _WHOLE = 0xFFFF_FFFF
 """Remaining path index of a browse path that was followed to its end: OPC 10000-4 5.9.4.2."""
 _TOO_MUCH = frozenset(
@@ -91,6 +90,10 @@ class Reference:
     name: str
 
 
+class TooMuchAtOnce(Exception):  # noqa: N818 - it asks for smaller requests; nothing is wrong
+    """The server takes fewer operations in one request; `Link.limits` knows how many."""
+
+
 class Link:
     """A session that is opened and closed any number of times."""
 
@@ -104,12 +107,13 @@ class Link:
         self._upkeep: asyncio.Task[None] | None = None
         self._lost: LinkError | None = None
         """What the upkeep found; the next request raises it."""
-        self._undecodable: set[tuple[ua.NodeId, int]] = set()
+        self._token = b""
+        """The session's authentication token, encoded."""
+        self._in_flight = asyncio.Semaphore(_MOST_IN_FLIGHT)
 
     async def open(self) -> None:
         """Connect, and learn what holds as long as the session: namespaces and limits. Raises `LinkError`."""
         await self.close()
-        self._undecodable.clear()
         self._lost = None
         self.limits = Limits()
         client = Client(self.endpoint, timeout=self.timeout_s)
@@ -125,6 +129,7 @@ class Link:
                 await client.open_secure_channel()
                 await client.create_session()
                 await client.activate_session()
+            self._token = encoded_token(client.uaclient.session.authentication_token)
             await self.learn_server()
         except BaseException:
             await self.close()
@@ -149,7 +154,7 @@ class Link:
                 async with asyncio.timeout(min(self.timeout_s, _GOODBYE_S)):
                     await client.close_session()
                     await client.close_secure_channel()
-        except (OSError, *_DECODING_ERRORS) as error:
+        except (OSError, *DECODING_ERRORS) as error:
             _log.debug("%s: the server did not answer the goodbye: %r", self.endpoint, error)
         finally:
             client.disconnect_socket()
@@ -165,20 +170,40 @@ class Link:
     ) -> list[ua.DataValue]:
         """Read attributes. A node whose answer cannot be decoded gets the status BadDecodingError.
 
-        Such a node is not asked again until the next `open`. Raises `LinkError`.
+        Raises `LinkError`.
         """
-        spoilers = frozenset(self._undecodable)
-        wanted = [node for node in nodes if _key(node) not in spoilers] if spoilers else nodes
 
         async def request(batch: Sequence[ua.ReadValueId]) -> list[ua.DataValue]:
-            return await self._read_decodable(batch, timestamps)
+            wanted: Any = ua.ReadRequest()
+            wanted.Parameters = ua.ReadParameters(TimestampsToReturn=timestamps, NodesToRead=list(batch))
+            return values_of(bytes(await self._protocol.send_request(wanted, self.timeout_s)))
 
         async with self._deadline("reading", timeout_s):
-            answers = await self._in_batches("read", wanted, request)
-        if len(wanted) == len(nodes):
-            return answers
-        found = iter(answers)
-        return [_UNDECODABLE if _key(node) in spoilers else next(found) for node in nodes]
+            return await self._in_batches("read", nodes, request)
+
+    async def exchange(self, requests: Sequence[KeptRead], timeout_s: float) -> list[bytes]:
+        """Send kept requests, all in flight together, and give the bytes of their answers, none of them an error.
+
+        Raises `TooMuchAtOnce`, with `limits` lowered, when the server takes fewer operations in a request than these
+        have; else `LinkError`.
+        """
+
+        async def attempt(kept: KeptRead) -> bytes:
+            async with self._in_flight:
+                body = bytes(await self._send(kept))
+            try:
+                results_begin(body)
+            except ua.UaStatusCodeError as error:
+                if error.code not in _TOO_MUCH or kept.count == 1:
+                    raise
+                self._lower("read", kept.count)
+                raise TooMuchAtOnce from error
+            return body
+
+        async with self._deadline("reading", timeout_s):
+            if len(requests) == 1:
+                return [await attempt(requests[0])]
+            return await _together([attempt(kept) for kept in requests])
 
     async def write(self, values: Sequence[ua.WriteValue]) -> list[ua.StatusCode]:
         """Write attributes, one request after another so that their order holds. Raises `LinkError`."""
@@ -229,13 +254,29 @@ class Link:
         async with self._deadline("browsing"):
             return await self._in_batches("browse", nodes, request)
 
+    def broken(self, doing: str, error: Exception) -> LinkError:
+        """What an error while `doing` means to the caller of this link."""
+        return link_error(self.endpoint, doing, error, self.timeout_s)
+
     @property
     def _session(self) -> UaSession:
+        return self._require_open().uaclient.session
+
+    def _require_open(self) -> Client:
         if self._lost is not None:
             raise self._lost
         if self._client is None:
             raise LinkError(f"{self.endpoint}: not connected: open the link first")
-        return self._client.uaclient.session
+        return self._client
+
+    @property
+    def _protocol(self) -> Any:
+        """asyncua's end of the socket; untyped, as `_send` needs its inner parts."""
+        self._require_open()
+        protocol = None if self._client is None else self._client.uaclient.protocol
+        if protocol is None:
+            raise ConnectionError("the connection is closed")
+        return protocol
 
     @contextlib.asynccontextmanager
     async def _deadline(self, doing: str, timeout_s: float | None = None) -> AsyncGenerator[None]:
@@ -244,7 +285,7 @@ class Link:
         try:
             async with asyncio.timeout(seconds):
                 yield
-        except (OSError, *_DECODING_ERRORS) as error:
+        except (OSError, *DECODING_ERRORS) as error:
             raise link_error(self.endpoint, doing, error, seconds) from error
 
     async def _in_batches(
@@ -265,9 +306,7 @@ class Link:
             except ua.UaStatusCodeError as error:
                 if error.code not in _TOO_MUCH or len(batch) == 1:
                     raise
-                half = (len(batch) + 1) // 2
-                known = getattr(self.limits, operation)
-                self.limits = replace(self.limits, **{operation: min(half, known) if known else half})
+                half = self._lower(operation, len(batch))
                 return await attempt(batch[:half]) + await attempt(batch[half:])
             if len(answers) != len(batch):
                 raise ua.UaError(f"{len(batch)} operations, but {len(answers)} answers")
@@ -276,30 +315,35 @@ class Link:
         parts = list(batches(len(items), getattr(self.limits, operation)))
         if len(parts) == 1:
             return await attempt(items)
-        try:
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(attempt(items[part])) for part in parts]
-        except ExceptionGroup as failed:
-            raise failed.exceptions[0] from None
-        return [answer for task in tasks for answer in task.result()]
 
-    async def _read_decodable(
-        self, batch: Sequence[ua.ReadValueId], timestamps: ua.TimestampsToReturn
-    ) -> list[ua.DataValue]:
-        """Read a batch; where one value spoils its decoding, find that one by halving."""
-        try:
-            return await self._session.read(ua.ReadParameters(TimestampsToReturn=timestamps, NodesToRead=list(batch)))
-        except ua.UaStatusCodeError:
-            raise
-        except _DECODING_ERRORS as error:
-            if len(batch) > 1:
-                half = len(batch) // 2
-                return await self._read_decodable(batch[:half], timestamps) + await self._read_decodable(
-                    batch[half:], timestamps
-                )
-            _log.warning("%s: the value of %s cannot be decoded: %r", self.endpoint, node_text(batch[0]), error)
-            self._undecodable.add(_key(batch[0]))
-            return [_UNDECODABLE]
+        async def in_turn(batch: Sequence[_Item]) -> list[_Answer]:
+            async with self._in_flight:
+                return await attempt(batch)
+
+        answers = await _together([in_turn(items[part]) for part in parts])
+        return [answer for part in answers for answer in part]
+
+    def _lower(self, operation: Operation, refused: int) -> int:
+        """Halve what one request may hold, as the server has refused so many; return the half."""
+        half = (refused + 1) // 2
+        known = getattr(self.limits, operation)
+        self.limits = replace(self.limits, **{operation: min(half, known) if known else half})
+        return half
+
+    def _send(self, kept: KeptRead) -> asyncio.Future[Any]:
+        """Send a kept request by the way of asyncua's own, which knows no request but those that it encodes itself."""
+        protocol = self._protocol
+        if protocol.transport is None:
+            raise ConnectionError("the connection is closed")
+        protocol._request_handle += 1
+        body = kept.body(self._token, protocol._request_handle)
+        protocol.revolve_security_token()
+        message = protocol._connection.message_to_binary(body, request_id=protocol._request_id + 1)
+        protocol._request_id += 1
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        protocol._callbackmap[protocol._request_id] = answer
+        protocol.transport.write(message)
+        return answer
 
     async def learn_server(self) -> None:
         """Ask for what holds for the server as a whole. Raises `LinkError`."""
@@ -346,8 +390,14 @@ def value_of(node: ua.NodeId, attribute: AttributeIds = AttributeIds.Value) -> u
     return ua.ReadValueId(node, ua.IntegerId(attribute))
 
 
-def _key(node: Any) -> tuple[ua.NodeId, int]:
-    return node.NodeId, node.AttributeId
+async def _together(work: Sequence[Coroutine[Any, Any, _Answer]]) -> list[_Answer]:
+    """Run all at once; the first that fails ends the others, and its error is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(part) for part in work]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return [task.result() for task in tasks]
 
 
 def _reference(found: Any) -> Reference:

@@ -32,6 +32,9 @@ class DeviceOptions(Options):
     timestamp: Literal["source", "server", "tick"] = "source"
     """Whose time a value carries: the instrument's, the server's, or none but that of our own reading."""
 
+    fast_path: bool = True
+    """false: every value goes through asyncua's own decoder, which is slower, should the two ever differ."""
+
     @field_validator("endpoint")
     @classmethod
     def _normalise(cls, text: str) -> str:

@@ -52,6 +52,8 @@ class SkidServer:
 
     def add(self, name: str, value: Any, variant_type: Any = None) -> None:
         async def work() -> None:
+            if ua.NodeId(name, self.index) in self.server.iserver.aspace:
+                await self.server.delete_nodes([self.server.get_node(ua.NodeId(name, self.index))])
             node = await self.folder.add_variable(
                 ua.NodeId(name, self.index), ua.QualifiedName(name, self.index), value, variant_type
             )
