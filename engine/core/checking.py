@@ -226,7 +226,8 @@ def _check_count(node: Call, function: Function) -> None:
     count = len(node.arguments)
     if not least <= count <= most:
         wanted = str(least) if least == most else f"{least} to {most}"
-        raise FaultInExpression(f"takes {wanted} arguments, not {count}: {function.usage}", node.column)
+        noun = "argument" if wanted == "1" else "arguments"
+        raise FaultInExpression(f"takes {wanted} {noun}, not {count}: {function.usage}", node.column)
 
 
 def _check_types(node: Call, function: Function, operands: Sequence[Operand]) -> Type:

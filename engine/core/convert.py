@@ -213,9 +213,14 @@ class _Limits:
         self._maximum = np.array([_limit(spec.maximum, kind, lowest=False) for spec in specs], COLUMN_DTYPES[kind])
         self._clamps: NDArray[np.bool_] = np.array([spec.outside == "clamp" for spec in specs], np.bool_)
         self._any_clamps = bool(self._clamps.any())
+        # A limit may leave no value of the column's type at all, as a maximum of -1 does for unsigned integers.
+        low, high = INTEGER_BOUNDS.get(kind, (-math.inf, math.inf))
+        self._too_low = np.array([spec.minimum is not None and spec.minimum > high for spec in specs], np.bool_)
+        self._too_high = np.array([spec.maximum is not None and spec.maximum < low for spec in specs], np.bool_)
+        self._clamps &= ~(self._too_low | self._too_high)
 
     def apply(self, value: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
-        below, above = value < self._minimum, value > self._maximum
+        below, above = (value < self._minimum) | self._too_low, (value > self._maximum) | self._too_high
         if not (np.count_nonzero(below) or np.count_nonzero(above)):
             return value, codes
         if self._any_clamps:

@@ -115,7 +115,8 @@ def _tokens(text: str) -> list[_Token]:
             hint = _HINTS.get(sign, "known operators: + - * / % ^ == != < <= > >= and or not")
             raise FaultInExpression(f"{sign!r} cannot stand here; {hint}", at + 1)
         kind = str(match.lastgroup)
-        found.append(_Token(kind, match[kind], match.start(kind) + 1))
+        quotes = kind in ("quoted", "single", "double")
+        found.append(_Token(kind, match[kind], match.start(kind) + (0 if quotes else 1)))
         if kind == "end":
             return found
         at = match.end()

@@ -6,7 +6,7 @@ a tag, in an expression and in the aggregator.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cache
 from typing import Any, cast
@@ -32,9 +32,11 @@ class Unit:
     """A unit of measurement; equal units have equal factors to the base units."""
 
     pint: Any
+    text: str = field(default="", compare=False)
+    """As its author wrote it; "" for one that was computed."""
 
     def __str__(self) -> str:
-        return f"{self.pint:~}" or "1"
+        return self.text or f"{self.pint:~}" or "1"
 
     @property
     def dimension(self) -> str:
@@ -79,7 +81,7 @@ def _registry() -> Any:
 def unit(text: str) -> Unit | None:
     """Read a unit; None for one that pint does not know, which then goes with everything."""
     try:
-        return Unit(_registry().Unit(_SPELLINGS.get(text, text)))
+        return Unit(_registry().Unit(_SPELLINGS.get(text, text)), text)
     except Exception:  # noqa: BLE001 - pint raises whatever its tokenizer, parser and evaluator raise
         return None
 

@@ -28,6 +28,8 @@ class Window(State):
         self._samples: Floats = np.full((64, count), np.nan)
         self._start: int = 0
         self._stop: int = 0
+        self._merged = 0
+        """How many samples the last one stands for."""
         self._complete_from = -np.inf
         """No sample that is in the window from this time on is missing."""
 
@@ -43,9 +45,9 @@ class Window(State):
         """(samples, n) -> (n,) values and whether there are samples enough; NaN is a missing one, if not `complete`."""
         raise NotImplementedError
 
-    def merge(self, before: Floats, x: Floats) -> Floats:
-        """One sample out of two that are too close to each other."""
-        return np.where(np.isnan(before), x, np.where(np.isnan(x), before, (before + x) / 2))
+    def merge(self, before: Floats, count: int, x: Floats) -> Floats:
+        """One sample out of several that are too close to each other: `before` stands for `count` of them, and x."""
+        return np.where(np.isnan(before), x, np.where(np.isnan(x), before, before + (x - before) / (count + 1)))
 
     def _append(self, now: float, signal: Signal) -> None:
         x: Floats = signal.x.astype(np.float64)
@@ -53,13 +55,15 @@ class Window(State):
             x[~signal.sound()] = np.nan
             self._complete_from = now + self._seconds
         if self._stop > self._start and now - self._times[self._stop - 1] < self._spacing:
-            self._samples[self._stop - 1] = self.merge(self._samples[self._stop - 1], x)
+            self._samples[self._stop - 1] = self.merge(self._samples[self._stop - 1], self._merged, x)
+            self._merged += 1
             return
         if self._stop == self._times.size:
             self._make_room()
         self._times[self._stop] = now
         self._samples[self._stop] = x
         self._stop += 1
+        self._merged = 1
 
     def _make_room(self) -> None:
         """Move the live part to the beginning, of a buffer twice as large if it fills more than half."""
@@ -88,7 +92,7 @@ class Window(State):
         if self._start == self._stop:
             self._times = old._times[live].copy()
             self._samples = np.full((self._times.size, self._samples.shape[1]), np.nan)
-            self._stop = self._times.size
+            self._stop, self._merged = self._times.size, old._merged
             self._complete_from = np.inf if self._stop == 0 else float(self._times[-1]) + self._seconds
         _, mine, theirs = np.intersect1d(self._times[self._start : self._stop], old._times[live], return_indices=True)
         self._samples[np.ix_(mine + self._start, here)] = old._samples[np.ix_(theirs + old._start, there)]
@@ -152,7 +156,7 @@ class _Extreme(Window):
         x: Floats = type(self).pick.reduce(samples, axis=0)
         return x, ~np.isnan(x)
 
-    def merge(self, before: Floats, x: Floats) -> Floats:
+    def merge(self, before: Floats, count: int, x: Floats) -> Floats:  # noqa: ARG002
         return type(self).pick(before, x)
 
 
@@ -181,5 +185,5 @@ class Delay(Window):
         # What counts is what was sound then; what the input is like now is said by its quality.
         return Signal(x, add_fault(None, np.isnan(x), NO_HISTORY))
 
-    def merge(self, before: Floats, x: Floats) -> Floats:  # noqa: ARG002
+    def merge(self, before: Floats, count: int, x: Floats) -> Floats:  # noqa: ARG002
         return before

@@ -1,0 +1,44 @@
+"""Derived tags that users of Open Pectus know, each an expression like those that authors write."""
+
+from __future__ import annotations
+
+from engine.core.expression import quoted
+from engine.core.spec import Direction, Event, FromExpression, TagSpec
+
+
+def accumulated_volume(totaliser: str, unit: str, name: str = "Accumulated Volume") -> TagSpec:
+    """What a totaliser has counted since the start of the run, in the totaliser's unit."""
+    return _derived(name, f"since({quoted(totaliser)})", unit, Event.RUN_START)
+
+
+def accumulated_column_volumes(totaliser: str, column_volume: str, name: str = "Accumulated CV") -> TagSpec:
+    """The same in column volumes, of which the tag `column_volume` holds the size; 0 while that is not above 0."""
+    column = quoted(column_volume)
+    return _derived(name, f"where({column} > 0, since({quoted(totaliser)}) / {column}, 0)", "CV", Event.RUN_START)
+
+
+def block_volume(totaliser: str, unit: str, name: str = "Block Volume") -> TagSpec:
+    """What a totaliser has counted since the start of the block, or of the run before the first block."""
+    return _derived(name, f"since({quoted(totaliser)})", unit, Event.RUN_START, Event.BLOCK_START)
+
+
+def block_column_volumes(totaliser: str, column_volume: str, name: str = "Block CV") -> TagSpec:
+    """The same in column volumes."""
+    column = quoted(column_volume)
+    text = f"where({column} > 0, since({quoted(totaliser)}) / {column}, 0)"
+    return _derived(name, text, "CV", Event.RUN_START, Event.BLOCK_START)
+
+
+def run_time(state: str = "System State") -> TagSpec:
+    """Seconds since the start of the run, pauses and holds included; always a number."""
+    tag = quoted(state)
+    return _derived("Run Time", f"on_time({tag} != 'Stopped' and {tag} != 'Restarting')", "s", Event.RUN_START)
+
+
+def process_time(state: str = "System State") -> TagSpec:
+    """Seconds of the run in which it was running, neither paused nor held; always a number."""
+    return _derived("Process Time", f"on_time({quoted(state)} == 'Running')", "s", Event.RUN_START)
+
+
+def _derived(name: str, text: str, unit: str, *events: Event) -> TagSpec:
+    return TagSpec(name, FromExpression(text, reset_on=events), unit=unit, direction=Direction.NA)
