@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,10 @@ class Box(Simulated):
 
     unplugged = False
 
+    def __init__(self, devices: Mapping[str, SimulatedDevice], points: Sequence[Point]) -> None:
+        super().__init__(devices, points)
+        self.asked: list[dict[int, Value]] = []
+
     async def open(self) -> None:
         self._check()
         await super().open()
@@ -34,10 +39,10 @@ class Box(Simulated):
         self._check()
         await super().read(group)
 
-    async def write(self, values: dict[int, Value]) -> dict[int, str]:  # type: ignore[override]
+    async def write(self, values: Mapping[int, Value]) -> Mapping[int, str]:
         self._check()
-        self.asked = [*getattr(self, "asked", []), dict(values)]
-        return dict(await super().write(values))
+        self.asked.append(dict(values))
+        return await super().write(values)
 
     def _check(self) -> None:
         if self.unplugged:
@@ -57,7 +62,7 @@ class Bench:
         return self.driver._memory.value(row)
 
 
-TAGS = (
+TAGS: tuple[tuple[str, SimulatedPoint, dict[str, Any], Value | None], ...] = (
     ("PU01", SimulatedPoint(type="uint64"), {"unit": "%", "scale": 0.1, "minimum": 0.0, "maximum": 100.0}, 0.0),
     ("VA01", SimulatedPoint(type="bool"), {"choices": {"Closed": 0, "Open": 1}}, "Closed"),
     ("BA01", SimulatedPoint(type="string"), {}, None),
@@ -87,7 +92,11 @@ def bench() -> Bench:
         process_values=(),
     )
     shown: list[tuple[str, Value | None, str]] = []
-    return Bench(driver, link, Outputs(skid, [link], lambda *what: shown.append(what)), shown)
+
+    def show(tag: str, value: Value | None, reason: str) -> None:
+        shown.append((tag, value, reason))
+
+    return Bench(driver, link, Outputs(skid, [link], show), shown)
 
 
 @asynccontextmanager
@@ -101,8 +110,7 @@ async def running(here: Bench) -> AsyncGenerator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(condition: object) -> None:
-    assert callable(condition)
+async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.001)
