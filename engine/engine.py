@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
 from drivers.registry import driver_class
 from engine.links import Link
 from engine.outputs import Outputs
+from engine.runs.control import Runs
 from engine.scan import Scan
 from engine.system import SYSTEM_TAGS, set_idle
 from engine.uod.info import uod_info
 from engine.uod.skid import Skid
 from engine.uplinks.contract import TagsFrame, Uplink
 from protocol.aggregator_messages import AggregatorMessage
-from protocol.engine_messages import RegisterEngineMsg, UodInfoMsg
+from protocol.engine_messages import EngineMessage, RegisterEngineMsg, UodInfoMsg
 from protocol.messages import ErrorMessage, SuccessMessage
 
 Value = bool | int | float | str
@@ -37,15 +38,20 @@ class Engine:
         self.skid = skid
         self.links = [Link(spec.name, driver_class(spec.driver)(spec.devices, spec.points)) for spec in skid.links]
         self.uplinks: list[Uplink] = []
-        self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send)
         self.outputs = Outputs(skid, self.links, self._show_output)
+        self.runs = Runs(skid, lambda: self.scan.core, self.outputs, self._send)
+        self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send, self.runs)
         set_idle(self.scan.core)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until `stop` is set, or something of ours fails; then drive the outputs to their safe values.
+        """Work until `stop` is set, or something of ours fails; then end the run and make the outputs safe.
 
         Raises what failed, after the outputs are safe.
         """
+        with self.runs.errors:
+            await self._run(stop)
+
+    async def _run(self, stop: asyncio.Event) -> None:
         for link in self.links:
             for line in link.driver.plan:
                 log.info("%s: %s", link.name, line)
@@ -57,6 +63,7 @@ class Engine:
             done, _ = await asyncio.wait(vital, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await self._make_safe()
+            self.runs.stop()
             await asyncio.gather(*(uplink.close() for uplink in self.uplinks))
             for task in (*vital, *uplinks):
                 task.cancel()
@@ -81,14 +88,15 @@ class Engine:
     def snapshot(self) -> TagsFrame:
         return self.scan.snapshot()
 
-    async def handle(self, message: AggregatorMessage) -> SuccessMessage | ErrorMessage:
-        name = type(message).__name__
-        log.warning("a user sent %s, which this engine does not take yet", name)
-        return ErrorMessage(message=f"Skidlink does not take {name}", caller_error=True)
+    def states(self) -> Sequence[EngineMessage]:
+        return self.runs.states()
 
-    def _send(self, frame: TagsFrame) -> None:
+    async def handle(self, message: AggregatorMessage) -> SuccessMessage | ErrorMessage:
+        return self.runs.handle(message)
+
+    def _send(self, item: TagsFrame | EngineMessage) -> None:
         for uplink in self.uplinks:
-            uplink.put(frame)
+            uplink.put(item)
 
     def _show_output(self, tag: str, value: Value | None, reason: str) -> None:
         self.scan.core.set(tag, value, reason=reason)

@@ -118,6 +118,10 @@ class Outputs:
         if raw != output.accepted:
             self._send(output, raw)
 
+    def written(self, tag: str) -> bool | None:
+        """Whether the device has taken what was asked of an output last; None: it has not answered yet."""
+        return None if tag in self._pending else self._outputs[tag].accepted is not None
+
     def make_safe(self) -> None:
         """Ask for the safe value of every output that has one."""
         for output in self._outputs.values():

@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ from engine.system import set_connection
 from engine.uplinks.contract import TagsFrame
 
 log = logging.getLogger("skidlink.engine.scan")
+
+LEAST_STEP_S = 0.001
+"""Between the stamps of two frames of a run."""
 
 
 @dataclass(slots=True)
@@ -41,16 +45,51 @@ class ScanCounters:
     """How long the last tick took."""
 
 
+class Turn(Protocol):
+    """What else happens each tick, around what the links have read."""
+
+    @property
+    def run_id(self) -> str | None:
+        """The run that this tick's samples belong to."""
+        ...
+
+    def begin_tick(self, core: Core, now: float) -> bool:
+        """Set the engine's own tags, before the derived ones; True when this tick shall send all tags."""
+        ...
+
+    def end_tick(self, core: Core, now: float, unix: float) -> None:
+        """See what has come of the tick, once its samples are sent."""
+        ...
+
+
+class NoTurn:
+    """A scan cycle by itself."""
+
+    run_id = None
+
+    def begin_tick(self, core: Core, now: float) -> bool:  # noqa: ARG002
+        return False
+
+    def end_tick(self, core: Core, now: float, unix: float) -> None: ...
+
+
 class Scan:
     """The clock of the engine, and the one writer of its tag table."""
 
     def __init__(
-        self, specs: Sequence[TagSpec], links: Sequence[Link], tick_s: float, send: Callable[[TagsFrame], None]
+        self,
+        specs: Sequence[TagSpec],
+        links: Sequence[Link],
+        tick_s: float,
+        send: Callable[[TagsFrame], None],
+        turn: Turn | None = None,
     ) -> None:
         self._specs = tuple(specs)
         self._links = tuple(links)
         self._tick_s = tick_s
         self._send = send
+        self._turn = turn or NoTurn()
+        self._newest = 0.0
         self.counters = ScanCounters()
         self._connected: bool | None = None
         self.core = self._plan()
@@ -84,12 +123,16 @@ class Scan:
         if connected is not self._connected:
             self._connected = connected
             set_connection(core, connected=connected)
+        everything = self._turn.begin_tick(core, now)
         core.derive(now)
         changed = core.changed(now)
+        if everything:
+            changed = core.everything()
         self.counters.ticks += 1
         if changed.size:
             self.counters.changes += changed.size
             self._send(self._frame(changed, unix))
+        self._turn.end_tick(core, now, unix)
 
     def snapshot(self) -> TagsFrame:
         """All tags as they are now."""
@@ -103,4 +146,9 @@ class Scan:
         return core
 
     def _frame(self, rows: NDArray[np.intp], unix: float) -> TagsFrame:
-        return TagsFrame(self._publisher.pack(rows, unix), unix, None)
+        run_id = self._turn.run_id
+        if run_id is not None:
+            # In a run the aggregator stores nothing that is not newer, whatever has been done to the clock.
+            unix = max(unix, self._newest + LEAST_STEP_S)
+        self._newest = unix
+        return TagsFrame(self._publisher.pack(rows, unix), unix, run_id)

@@ -21,11 +21,28 @@ SYSTEM_TAGS: tuple[TagSpec, ...] = (
 
 
 def set_idle(core: Core) -> None:
-    """Say that no run is active. `Run Time` stays a number: the aggregator's list of units fails on anything else."""
+    """Say that there was no run yet. `Run Time` is a number: the aggregator's list of units fails on anything else."""
+    set_stopped(core)
+    set_run_clock(core, 0.0)
+
+
+def set_run(core: Core, run_id: str) -> None:
+    """Say that a run has begun."""
+    core.set("System State", "Running")
+    core.set("Run Id", run_id)
+    set_run_clock(core, 0.0)
+
+
+def set_run_clock(core: Core, seconds: float) -> None:
+    """Say how long the run has gone on; without pauses, the process has gone on for as long."""
+    core.set("Run Time", seconds)
+    core.set("Process Time", seconds)
+
+
+def set_stopped(core: Core) -> None:
+    """Say that no run is active; the clocks keep what the last run has come to."""
     core.set("System State", "Stopped")
     core.set("Run Id", None, reason="no run is active")
-    core.set("Run Time", 0.0)
-    core.set("Process Time", 0.0)
 
 
 def set_connection(core: Core, *, connected: bool) -> None:

@@ -1,0 +1,101 @@
+"""The archive of a run: a row of all tags every log interval, as text in the form of Open Pectus' own archive.
+
+A header, then one row each: the time in UTC, the engine's own tags, those of the author. Floats have five decimals;
+what is missing is empty; nothing is quoted, commas and backslashes are escaped (openpectus 0.1.1585, engine/archiver).
+The whole text travels in one message when the run ends, so a long run is kept within a bound by leaving out every
+second row, evenly.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Any, Final
+
+import numpy as np
+
+from drivers.contract import Quality
+from engine.core.spec import TagSpec
+from engine.core.table import Table, TagKind
+
+LIMIT_CHARS: Final = 8 * 2**20
+"""The aggregator takes no message above 16 MiB."""
+
+
+class Archive:
+    """The rows of one run."""
+
+    def __init__(self, started: float, interval_s: float, header: str) -> None:
+        """`started` is in unix seconds, `header` as `header_row` makes it."""
+        self.filename = datetime.fromtimestamp(started, UTC).strftime("archiver-%Y-%m-%d_%H%M%S.txt")
+        self.header = header
+        self._interval_s = interval_s
+        self._due = -np.inf
+        self._rows: list[str] = []
+        self._size = 0
+
+    def due(self, now: float) -> bool:
+        """Whether a row is due at `now`, monotonic seconds; the next one is then due an interval later."""
+        if now < self._due:
+            return False
+        self._due = now + self._interval_s
+        return True
+
+    def append(self, row: str) -> None:
+        """Keep a row; beyond the bound every second row goes, and from then on only every second one comes."""
+        self._rows.append(row)
+        self._size += len(row)
+        if self._size > LIMIT_CHARS:
+            del self._rows[1::2]
+            self._size = sum(map(len, self._rows))
+            self._interval_s *= 2
+
+    def text(self) -> str:
+        """The whole archive."""
+        return self.header + "".join(self._rows)
+
+
+class ArchiveRows:
+    """Writes the rows of one table, tags in the order of `specs`."""
+
+    def __init__(self, specs: Sequence[TagSpec], table: Table) -> None:
+        self.table = table
+        self._order = [table.row_of(spec.name) for spec in specs]
+
+    def row(self, unix: float) -> str:
+        """All tags as they are at `unix`."""
+        table = self.table
+        cells: list[str] = []
+        for kind in TagKind:
+            cells += _cells(kind, table)
+        absent = (table.quality >= Quality.STALE).nonzero()[0]
+        for row in absent.tolist():
+            cells[row] = ""
+        return _line([str(datetime.fromtimestamp(unix, UTC)), *(cells[row] for row in self._order)])
+
+
+def header_row(specs: Sequence[TagSpec]) -> str:
+    """The names of the tags with their units."""
+    return _line(["Datetime (UTC)", *(f"{spec.name} [{spec.unit}]" if spec.unit else spec.name for spec in specs)])
+
+
+def _cells(kind: TagKind, table: Table) -> list[str]:
+    values: Sequence[Any] = table.columns[kind].tolist()
+    match kind:
+        case TagKind.FLOAT | TagKind.FLOAT32:
+            return [f"{value:.5f}" for value in values]
+        case TagKind.CHOICE:
+            specs = table.specs[int(table.starts[kind]) :]
+            return [tuple(spec.choices)[int(value)] for spec, value in zip(specs, values, strict=True)]
+        case TagKind.BOOL:
+            return ["1" if value else "0" for value in values]
+        case _:
+            return [str(value) for value in values]
+
+
+def _line(cells: Sequence[str]) -> str:
+    text = StringIO()
+    csv.writer(text, quoting=csv.QUOTE_NONE, escapechar="\\", lineterminator="\n").writerow(cells)
+    return text.getvalue()

@@ -1,0 +1,79 @@
+"""The run log: what was done in a run, each with the process values at its start and at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+from uuid import uuid4
+
+from protocol.models import RunLog, RunLogLine, TagValue
+
+LIMIT_VALUES: Final = 20_000
+"""Process values in all lines: some 3 MiB, which the whole log, sent at each change, must stay well under 15."""
+LIMIT_LINES: Final = 10_000
+
+
+class RunRecord:
+    """The lines of one run, bounded: the oldest lose their process values first, and go only by the thousands."""
+
+    def __init__(self, lines: Iterable[RunLogLine] = ()) -> None:
+        self._lines = {line.id: line for line in lines}
+        self._values = sum(map(_values, self._lines.values()))
+        self._thinned = 0
+        """So many of the oldest lines have no values any more."""
+        self.changed = False
+        """Whether there is something new since this was last set to False."""
+
+    @property
+    def log(self) -> RunLog:
+        """The log as it is now."""
+        return RunLog.model_construct(lines=list(self._lines.values()))
+
+    def begin(self, name: str, start: float, values: Sequence[TagValue]) -> str:
+        """Add a line that begins at `start`, unix seconds, and return its id."""
+        line = RunLogLine(
+            id=str(uuid4()), command_name=name, start=start, end=None, progress=None,
+            start_values=list(values), end_values=[], forcible=False, cancellable=False, forced=False,
+            cancelled=False, failed=False,
+        )  # fmt: skip
+        self._lines[line.id] = line
+        self._changed(len(values))
+        return line.id
+
+    def end(
+        self, line_id: str, end: float, values: Sequence[TagValue], *, failed: bool = False, cancelled: bool = False
+    ) -> None:
+        """End a line at `end`, unix seconds; one that the bound has taken is gone."""
+        if line := self._lines.get(line_id):
+            how = {"end": end, "end_values": list(values), "failed": failed, "cancelled": cancelled}
+            self._lines[line_id] = line.model_copy(update=how)
+            self._changed(len(values))
+
+    def line(self, line_id: str) -> RunLogLine | None:
+        return self._lines.get(line_id)
+
+    def cancel_open(self, end: float) -> None:
+        """End all lines that have not ended: the run is over."""
+        for line in list(self._lines.values()):
+            if line.end is None:
+                self.end(line.id, end, (), cancelled=True)
+
+    def _changed(self, values: int) -> None:
+        self.changed = True
+        self._values += values
+        while len(self._lines) > LIMIT_LINES:
+            oldest = self._lines.pop(next(iter(self._lines)))
+            self._values -= _values(oldest)
+            self._thinned = max(0, self._thinned - 1)
+        if self._values <= LIMIT_VALUES:
+            return
+        for line in list(self._lines.values())[self._thinned :]:
+            self._lines[line.id] = line.model_copy(update={"start_values": [], "end_values": []})
+            self._values -= _values(line)
+            self._thinned += 1
+            if self._values <= LIMIT_VALUES // 2:
+                return
+
+
+def _values(line: RunLogLine) -> int:
+    return len(line.start_values) + len(line.end_values)
