@@ -17,7 +17,7 @@ from drivers.registry import driver_class
 from engine.cli.screen import console_for, log_to
 from engine.cli.view import STYLES, Value, number
 from engine.core.core import Core
-from engine.core.spec import FromPoint
+from engine.core.spec import FromExpression, FromPoint
 from engine.uod.reader import Reading, read_uod
 from engine.uod.skid import LinkSpec, Skid
 
@@ -53,7 +53,7 @@ def check_uod(file: Path, overrides: Sequence[str], *, online: bool, as_json: bo
     else:
         print_faults(reading)
         if reading.skid is not None:
-            _print_summary(reading.skid)
+            sys.stdout.write(summary(reading.skid) + "\n")
         for trouble in troubles:
             sys.stderr.write(trouble + "\n")
         if rows:
@@ -118,12 +118,13 @@ async def _read_link(spec: LinkSpec) -> tuple[Image, list[str]]:
     return driver.image, troubles
 
 
-def _print_summary(skid: Skid) -> None:
-    derived = len(skid.tags) - sum(len(spec.points) for spec in skid.links)
+def summary(skid: Skid) -> str:
+    """A skid in one line."""
+    derived = sum(isinstance(tag.source, FromExpression) for tag in skid.tags)
     devices = sum(len(spec.devices) for spec in skid.links)
-    sys.stdout.write(
+    return (
         f"{skid.name}: {_count(len(skid.links), 'link')}, {_count(devices, 'device')}, {_count(len(skid.tags), 'tag')} "
-        f"({derived} derived), {_count(len(skid.outputs), 'output')}, a tick of {skid.tick_s * 1000:g} ms\n"
+        f"({derived} derived), {_count(len(skid.outputs), 'output')}, a tick of {skid.tick_s * 1000:g} ms"
     )
 
 

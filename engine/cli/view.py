@@ -50,6 +50,7 @@ class LiveView:
         room = max(3, console.size.height - len(foot) - 5)
         shown = Table("tag", "value", "unit", "quality", "why", title=self._title(), expand=True, title_justify="left")
         shown.columns[1].justify = "right"
+        shown.columns[4].ratio = 1
         for row in rows[:room]:
             quality = Quality(int(table.quality[row]))
             style = STYLES[quality]

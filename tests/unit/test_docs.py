@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from drivers.contract import Kind, LinkError, Point, Quality
+from engine.cli.check import summary
 from engine.uod.reader import read_uod
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -27,6 +28,23 @@ def test_the_uod_of_the_readme_has_no_fault(tmp_path: Path) -> None:
     assert reading.faults == ()
     assert reading.skid is not None
     assert [tag.name for tag in reading.skid.tags] == ["TT01", "SP01", "dT"]
+
+
+def test_the_uod_of_the_tutorial_has_no_fault_and_its_summary_is_what_is_printed(tmp_path: Path) -> None:
+    page = DOCS / "tutorial" / "first-skid.md"
+    (source,) = blocks(page, "yaml")
+    file = tmp_path / "first.yaml"
+    file.write_text(source)
+    skid = read_uod(file).skid
+    assert skid is not None
+    assert summary(skid) in page.read_text(encoding="utf-8")
+
+
+def test_every_link_of_the_documentation_leads_somewhere() -> None:
+    pages = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
+    for page in pages:
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")):
+            assert "://" in target or (page.parent / target).exists(), f"{page}: {target}"
 
 
 async def test_the_driver_of_the_how_to_works(tmp_path: Path) -> None:
