@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from asyncua import ua
 
-from drivers.contract import Group, Image, LinkError, Options, Point
+from drivers.contract import Group, Image, LinkError, Options, Point, Remark
 from drivers.opcua import options as opcua_options
 from drivers.opcua.binding import NO_BINDING, WHOLE_ARRAY, bind, element_of, is_whole_array, write_value
 from drivers.opcua.codec import status_text
@@ -35,9 +35,9 @@ class OpcUa:
 
     def __init__(self, devices: Mapping[str, opcua_options.DeviceOptions], points: Sequence[Point]) -> None:
         self._plan = make_plan(devices, points)
-        self._link = Link(
-            next(iter(devices.values())).endpoint, max(device.timeout_ms for device in devices.values()) / 1000
-        )
+        first = next(iter(devices.values()))
+        timeout_s = max(device.timeout_ms for device in devices.values()) / 1000
+        self._link = Link(first.endpoint, timeout_s, first.access)
         self._nodes: Sequence[Node | Absent] = ()
         self._binding = NO_BINDING
         self._polls: Sequence[Poll] = ()
@@ -55,8 +55,20 @@ class OpcUa:
 
     @staticmethod
     def link_name(options: opcua_options.DeviceOptions, /) -> str:
-        """The endpoint, in its normal form."""
-        return options.endpoint
+        """The endpoint, in its normal form, and as whom and how it is reached: two users do not share a session."""
+        return options.endpoint + options.access.name
+
+    @staticmethod
+    def review(devices: Mapping[str, opcua_options.DeviceOptions], points: Sequence[Point], /) -> Sequence[Remark]:
+        """Devices that share a session must log in alike, as there is only one login."""
+        first, *others = devices
+        return [
+            Remark(point.tag, "device", f"{other} and {first} share a session, but not their password", error=True)
+            for other in others
+            if devices[other].access != devices[first].access
+            for point in points
+            if point.device == other
+        ]
 
     async def open(self) -> None:
         """Connect, find every node and learn what it holds. A node that is not there makes its own tags bad."""

@@ -11,19 +11,30 @@ from asyncua.ua.status_codes import StatusCodes
 from drivers.contract import LinkError
 from drivers.opcua.codec import status_text
 
-_OPEN_TO_ALL = "this driver connects without security and as an anonymous user: allow both on the server"
+_CERTIFICATE = "CERTIFICATE"
+"""Stands for what to do about our certificate, which only the link knows."""
+_NO_SECURITY = "the server wants security: delete security: none, or name a policy that the server has"
+_USER = "give user and its password, or correct them, and see on the server what this user may do"
 
 _ADVICE: dict[int, str] = {
     StatusCodes.BadTooManySessions: "close other clients, or allow more sessions on the server",
     StatusCodes.BadMaxConnectionsReached: "close other clients, or allow more connections on the server",
     StatusCodes.BadTcpServerTooBusy: "close other clients, or allow more connections on the server",
-    StatusCodes.BadSecurityPolicyRejected: _OPEN_TO_ALL,
-    StatusCodes.BadSecurityModeRejected: _OPEN_TO_ALL,
-    StatusCodes.BadSecurityModeInsufficient: _OPEN_TO_ALL,
-    StatusCodes.BadSecurityChecksFailed: _OPEN_TO_ALL,
-    StatusCodes.BadIdentityTokenRejected: _OPEN_TO_ALL,
-    StatusCodes.BadIdentityTokenInvalid: _OPEN_TO_ALL,
-    StatusCodes.BadUserAccessDenied: _OPEN_TO_ALL,
+    StatusCodes.BadSecurityPolicyRejected: _NO_SECURITY,
+    StatusCodes.BadSecurityModeRejected: _NO_SECURITY,
+    StatusCodes.BadSecurityModeInsufficient: _NO_SECURITY,
+    StatusCodes.BadSecurityChecksFailed: _CERTIFICATE,
+    StatusCodes.BadCertificateUntrusted: _CERTIFICATE,
+    StatusCodes.BadCertificateInvalid: _CERTIFICATE,
+    StatusCodes.BadCertificateChainIncomplete: _CERTIFICATE,
+    StatusCodes.BadCertificateUseNotAllowed: _CERTIFICATE,
+    StatusCodes.BadCertificateTimeInvalid: (
+        "set the clocks of this machine and of the server; if they are right, the certificate has ended and a new one "
+        "is needed"
+    ),
+    StatusCodes.BadIdentityTokenRejected: _USER,
+    StatusCodes.BadIdentityTokenInvalid: _USER,
+    StatusCodes.BadUserAccessDenied: _USER,
     StatusCodes.BadTcpEndpointUrlInvalid: "correct the path at the end of endpoint",
     StatusCodes.BadServerHalted: "start the server's program",
     StatusCodes.BadShutdown: "wait until the server is up again",
@@ -33,15 +44,20 @@ _ADVICE: dict[int, str] = {
 }
 
 
-def link_error(endpoint: str, doing: str, error: Exception, timeout_s: float) -> LinkError:
-    """Say what broke while `doing` ("connecting"), and what to do about it."""
-    return LinkError(f"{endpoint}: {_reason(doing, error, timeout_s)}")
+def link_error(endpoint: str, doing: str, error: Exception, timeout_s: float, about_certificate: str = "") -> LinkError:
+    """Say what broke while `doing` ("connecting"), and what to do about it.
+
+    `about_certificate` is what to do on the server where it does not trust our certificate.
+    """
+    return LinkError(f"{endpoint}: {_reason(doing, error, timeout_s, about_certificate)}")
 
 
-def _reason(doing: str, error: Exception, timeout_s: float) -> str:
+def _reason(doing: str, error: Exception, timeout_s: float, about_certificate: str) -> str:
     match error:
         case ua.UaStatusCodeError():
             advice = _ADVICE.get(error.code)
+            if advice is _CERTIFICATE:
+                advice = about_certificate or _NO_SECURITY
             return f"{doing} failed, the server says {status_text(error.code)}{f': {advice}' if advice else ''}"
         case TimeoutError():
             return (
@@ -57,7 +73,7 @@ def _reason(doing: str, error: Exception, timeout_s: float) -> str:
         case OSError():
             return f"the connection was lost while {doing} ({error}): was the server stopped or restarted?"
         case ua.UaError() if "No matching endpoints" in str(error):
-            return f"the server offers no endpoint without security: {_OPEN_TO_ALL}"
+            return _NO_SECURITY
         case _:
             return (
                 f"{doing} failed, the answer is not understood ({type(error).__name__}: {error}): "

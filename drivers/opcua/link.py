@@ -25,9 +25,11 @@ from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
 from drivers.contract import LinkError
+from drivers.opcua.certificates import OwnCertificate, Pins, own_certificate
 from drivers.opcua.fastpath import DECODING_ERRORS, KeptRead, encoded_token, results_begin, values_of
 from drivers.opcua.faults import link_error
 from drivers.opcua.plan import batches
+from drivers.opcua.security import NO_POLICY, Access, Choice, choose, expiry_warnings, log_in, offers_of, secure
 
 _log = logging.getLogger("skidlink.drivers.opcua")
 logging.getLogger("asyncua").setLevel(logging.WARNING)
@@ -44,6 +46,8 @@ _MOST_IN_FLIGHT = 16
 """Requests that may wait for their answers together: small servers queue few."""
 _GOODBYE_S = 1.0
 """How long the server may take to let the session go."""
+
+_PINS = Pins()
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
@@ -97,8 +101,12 @@ class TooMuchAtOnce(Exception):  # noqa: N818 - it asks for smaller requests; no
 class Link:
     """A session that is opened and closed any number of times."""
 
-    def __init__(self, endpoint: str, timeout_s: float) -> None:
+    def __init__(self, endpoint: str, timeout_s: float, access: Access | None = None) -> None:
         self.endpoint = endpoint
+        self._access = access or Access()
+        self._own: OwnCertificate | None = None
+        """Our certificate, as far as the server has asked for one."""
+        self._warned: set[str] = set()
         self.limits = Limits()
         self.namespaces: Sequence[str] = ()
         """The server's namespace URIs by index, as they were at the last `open`."""
@@ -116,25 +124,57 @@ class Link:
         await self.close()
         self._lost = None
         self.limits = Limits()
-        client = Client(self.endpoint, timeout=self.timeout_s)
-        client.name = client.description = "Skidlink"
-        client.session_timeout = int(SESSION_TIMEOUT_S * 1000)
-        client.secure_channel_timeout = int(CHANNEL_LIFETIME_S * 1000)
-        self._client = client
+        choice = await self._choose()
+        self._client = client = self._new_client()
         try:
             async with self._deadline("connecting"):
                 # The steps of `Client.connect`, without its background tasks: to reconnect is our caller's work.
+                if choice.secured and self._own is not None:
+                    await secure(client, self.endpoint, choice, self._own, _PINS)
                 await client.connect_socket()
                 await client.send_hello()
                 await client.open_secure_channel()
                 await client.create_session()
-                await client.activate_session()
+                await log_in(client, self.endpoint, self._access, choice, _PINS)
             self._token = encoded_token(client.uaclient.session.authentication_token)
             await self.learn_server()
         except BaseException:
             await self.close()
             raise
         self._upkeep = asyncio.create_task(self._keep(client), name=f"upkeep of {self.endpoint}")
+
+    async def _choose(self) -> Choice:
+        """Ask the server what security it offers, and choose; make our certificate if it is the first time."""
+        if self._access.security == "none":
+            return Choice(NO_POLICY, ua.MessageSecurityMode.None_, b"")
+        self._client = client = self._new_client()
+        try:
+            async with self._deadline("connecting"):
+                await client.connect_socket()
+                await client.send_hello()
+                await client.open_secure_channel()
+                offers = offers_of(await client.get_endpoints())
+        finally:
+            await self.close()
+        try:
+            choice = choose(offers, self._access, seen_secured=_PINS.known(self.endpoint) is not None)
+        except ValueError as error:
+            raise LinkError(f"{self.endpoint}: {error}") from None
+        self._own = await asyncio.to_thread(own_certificate) if choice.secured else None
+        for warning in expiry_warnings(self._own, choice):
+            if warning not in self._warned:
+                self._warned.add(warning)
+                _log.warning("%s: %s", self.endpoint, warning)
+        if self._own is not None and self._own.new:
+            _log.warning("%s: a client certificate was made: %s", self.endpoint, self._own.advice)
+        return choice
+
+    def _new_client(self) -> Client:
+        client = Client(self.endpoint, timeout=self.timeout_s)
+        client.name = client.description = "Skidlink"
+        client.session_timeout = int(SESSION_TIMEOUT_S * 1000)
+        client.secure_channel_timeout = int(CHANNEL_LIFETIME_S * 1000)
+        return client
 
     async def close(self) -> None:
         """Let the session go, within about a second; never raises."""
@@ -256,7 +296,11 @@ class Link:
 
     def broken(self, doing: str, error: Exception) -> LinkError:
         """What an error while `doing` means to the caller of this link."""
-        return link_error(self.endpoint, doing, error, self.timeout_s)
+        return link_error(self.endpoint, doing, error, self.timeout_s, self._about_certificate)
+
+    @property
+    def _about_certificate(self) -> str:
+        return "" if self._own is None else self._own.advice
 
     @property
     def _session(self) -> UaSession:
@@ -286,7 +330,7 @@ class Link:
             async with asyncio.timeout(seconds):
                 yield
         except (OSError, *DECODING_ERRORS) as error:
-            raise link_error(self.endpoint, doing, error, seconds) from error
+            raise link_error(self.endpoint, doing, error, seconds, self._about_certificate) from error
 
     async def _in_batches(
         self,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from pathlib import Path
+from typing import Any, Literal, Self, cast
 from urllib.parse import urlsplit
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from drivers.contract import Options
 from drivers.opcua.address import parse_address
+from drivers.opcua.security import Access, ModeName, SecurityName
 
 DEFAULT_PORT = 4840
 """OPC 10000-6 7.2 registers it with IANA."""
+
+_CREDENTIALS = re.compile(r"^([^/]*//)[^/]*@")
 
 TypeName = Literal[
     "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "string"
@@ -29,11 +34,65 @@ class DeviceOptions(Options):
     """poll: every group is read at its cadence in batched requests."""
     timeout_ms: int = Field(default=2000, ge=50, le=60_000)
     """How long the server may take to answer, and to accept a connection."""
+    security: SecurityName = "auto"
+    """auto: the best that the server offers, never less than it had before; none; or a policy."""
+    security_mode: ModeName | None = None
+    """Sign or SignAndEncrypt; else the better of the two that the server offers."""
+    user: str | None = Field(default=None, min_length=1)
+    """Who logs in; else the session is anonymous."""
+    password_env: str | None = Field(default=None, min_length=1)
+    """The environment variable that holds the user's password."""
+    password_file: Path | None = None
+    """The file whose only line is the user's password."""
+    user_certificate: Path | None = None
+    """The certificate of a user who logs in by it, PEM or DER."""
+    user_key: Path | None = None
+    """Its private key, PEM or DER."""
     timestamp: Literal["source", "server", "tick"] = "source"
     """Whose time a value carries: the instrument's, the server's, or none but that of our own reading."""
 
     fast_path: bool = True
     """false: every value goes through asyncua's own decoder, which is slower, should the two ever differ."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _blacken(cls, data: Any) -> Any:
+        """Take passwords out before anything is checked, as messages repeat what they find fault with."""
+        if not isinstance(data, dict):
+            return data
+        fields = cast("dict[str, Any]", data)
+        blackened = {key: "***" if _is_secret(key) else value for key, value in fields.items()}
+        if isinstance(endpoint := fields.get("endpoint"), str):
+            blackened["endpoint"] = _CREDENTIALS.sub(r"\1***@", endpoint)
+        return blackened
+
+    @model_validator(mode="after")
+    def _check_user(self) -> Self:
+        if self.user is not None and self.user_certificate is not None:
+            raise ValueError("user and user_certificate are two ways to log in: keep one of them")
+        if (self.user_certificate is None) != (self.user_key is None):
+            raise ValueError("user_certificate and user_key belong together: give both")
+        passwords = sum(source is not None for source in (self.password_env, self.password_file))
+        if passwords and self.user is None:
+            raise ValueError("a password without a user: give user")
+        if self.user is not None and passwords != 1:
+            raise ValueError("a user needs a password: give password_env or password_file, one of them")
+        if self.security == "none" and self.security_mode is not None:
+            raise ValueError("security_mode says how a policy is used: delete it, or name a policy in security")
+        return self
+
+    @property
+    def access(self) -> Access:
+        """How the server is reached, and as whom."""
+        return Access(
+            self.security,
+            self.security_mode,
+            self.user,
+            self.password_env,
+            self.password_file,
+            self.user_certificate,
+            self.user_key,
+        )
 
     @field_validator("endpoint")
     @classmethod
@@ -47,7 +106,7 @@ class DeviceOptions(Options):
         if url.scheme != "opc.tcp" or not url.hostname:
             raise ValueError(f"{text!r} is no endpoint: write opc.tcp://HOST:PORT, as opc.tcp://192.0.2.10:4840")
         if url.username is not None or url.password is not None:
-            raise ValueError("an endpoint holds no user and password: this file is read by many")
+            raise ValueError("user and password do not belong here: write user, and password_env or password_file")
         host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
         return f"opc.tcp://{host}:{port}{url.path.rstrip('/')}"
 
@@ -66,3 +125,8 @@ class PointOptions(Options):
     @classmethod
     def _check_node(cls, text: str) -> str:
         return parse_address(text).text
+
+
+def _is_secret(key: object) -> bool:
+    """Whether an author who writes this key is likely to put a password behind it."""
+    return isinstance(key, str) and key.lower() in {"password", "passwd", "pass", "pwd", "secret", "token"}

@@ -7,10 +7,15 @@ import contextlib
 import socket
 import threading
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncua.ua
+from asyncua.crypto import cert_gen
 from asyncua.server.server import Server
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from drivers.contract import Point, Quality
 from drivers.opcua.driver import OpcUa
@@ -22,10 +27,37 @@ ua: Any = asyncua.ua
 SKID = "urn:skid"
 
 
+@dataclass(slots=True)
+class ServerSecurity:
+    """What a server of these tests offers, and whom it lets in."""
+
+    certificate: bytes
+    key: bytes
+    policies: list[Any]
+    users: Any = None
+    tokens: list[Any] = field(default_factory=lambda: [ua.AnonymousIdentityToken])
+    validator: Any = None
+
+
+def make_certificate(name: str, days: int = 99) -> tuple[bytes, bytes]:
+    """A self-signed certificate, DER, and its key, PEM."""
+    key = cert_gen.generate_private_key()
+    names: list[x509.GeneralName] = [
+        x509.UniformResourceIdentifier("urn:freeopcua:python:server"),
+        x509.DNSName("localhost"),
+    ]
+    uses = [ExtendedKeyUsageOID.SERVER_AUTH]
+    made = cert_gen.generate_self_signed_app_certificate(key, name, {}, names, uses, days)
+    return made.public_bytes(Encoding.DER), cert_gen.dump_private_key_as_pem(key)
+
+
 class SkidServer:
     """asyncua's server in a thread and an event loop of its own, as a PLC is no part of our process either."""
 
-    def __init__(self, namespaces: Sequence[str], port: int | None = None) -> None:
+    def __init__(
+        self, namespaces: Sequence[str], port: int | None = None, security: ServerSecurity | None = None
+    ) -> None:
+        self._security = security
         self.port = port or free_port()
         self.endpoint = f"opc.tcp://127.0.0.1:{self.port}"
         self._loop = asyncio.new_event_loop()
@@ -37,11 +69,18 @@ class SkidServer:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     async def _start(self, namespaces: Sequence[str]) -> None:
-        self.server = Server()
+        security = self._security
+        self.server = Server(user_manager=None if security is None else security.users)
         await self.server.init()
         self.server.iserver.min_session_timeout_ms = 100  # so that a test need not wait ten seconds for its end
         self.server.set_endpoint(self.endpoint)
-        self.server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
+        self.server.set_security_policy([ua.SecurityPolicyType.NoSecurity] if security is None else security.policies)
+        if security is not None:
+            await self.server.load_certificate(security.certificate)
+            await self.server.load_private_key(security.key, format="pem")
+            self.server.set_identity_tokens(security.tokens)
+            if security.validator is not None:
+                self.server.set_certificate_validator(security.validator)
         for uri in namespaces:
             await self.server.register_namespace(uri)
         self.index = await self.server.get_namespace_index(SKID)

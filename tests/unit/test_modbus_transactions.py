@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.modbus.counters import DeviceCounters, LinkCounters
-from drivers.modbus.frames import Frame, FrameBuffer, FramingError, frame
+from drivers.modbus.frames import Frame, FramingError, MbapFrames
 from drivers.modbus.pdu import (
     Flaw,
     Refusal,
@@ -25,7 +25,7 @@ from drivers.modbus.pdu import (
 from drivers.modbus.transactions import DEBT_LIFETIME_S, Transaction, Transactions
 
 
-def feed(buffer: FrameBuffer, data: bytes) -> list[Frame]:
+def feed(buffer: MbapFrames, data: bytes) -> list[Frame]:
     buffer.space()[: len(data)] = data
     return buffer.received(len(data))
 
@@ -35,8 +35,8 @@ frames = st.tuples(st.integers(0, 0xFFFF), st.integers(0, 255), st.binary(min_si
 
 @given(st.lists(frames, max_size=12), st.lists(st.integers(1, 300), min_size=1, max_size=40))
 def test_frames_come_out_whole_wherever_the_stream_is_cut(sent: list[Frame], cuts: list[int]) -> None:
-    stream = b"".join(frame(*one) for one in sent)
-    buffer = FrameBuffer()
+    stream = b"".join(MbapFrames().frame(*one) for one in sent)
+    buffer = MbapFrames()
     received: list[Frame] = []
     while stream:
         for cut in cuts:
@@ -46,15 +46,15 @@ def test_frames_come_out_whole_wherever_the_stream_is_cut(sent: list[Frame], cut
 
 
 def test_a_frame_comes_with_its_last_byte() -> None:
-    stream = frame(7, 1, b"\x03\x02\x00\x2a")
-    buffer = FrameBuffer()
+    stream = MbapFrames().frame(7, 1, b"\x03\x02\x00\x2a")
+    buffer = MbapFrames()
     assert [len(feed(buffer, stream[i : i + 1])) for i in range(len(stream))] == [0] * (len(stream) - 1) + [1]
 
 
 @pytest.mark.parametrize("header", ["0001 0001 0003 01", "0001 0000 0002 01", "0001 0000 00ff 01", "4854 5450 2f31 2e"])
 def test_garbage_breaks_the_stream(header: str) -> None:
     with pytest.raises(FramingError, match="what came is not Modbus TCP"):
-        feed(FrameBuffer(), bytes.fromhex(header) + b"\x03\x02")
+        feed(MbapFrames(), bytes.fromhex(header) + b"\x03\x02")
 
 
 def test_requests_are_as_the_specification_has_them() -> None:
@@ -103,7 +103,7 @@ class Peer:
     def __post_init__(self) -> None:
         self.link = LinkCounters()
         self.counters = DeviceCounters()
-        self.transactions = Transactions(self.link)
+        self.transactions = Transactions(self.link, MbapFrames().size)
         self.answers: list[Frame] = []
         """What the device has answered and the network has not yet brought."""
 

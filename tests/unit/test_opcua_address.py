@@ -98,7 +98,7 @@ def test_equal_endpoints_have_equal_texts(text: str, normal: str) -> None:
         ("192.0.2.10:4840", "write opc.tcp://"),
         ("http://192.0.2.10", "write opc.tcp://"),
         ("opc.tcp://plc:port", "is no endpoint"),
-        ("opc.tcp://joe:secret@plc", "holds no user and password"),
+        ("opc.tcp://joe:secret@plc", "user and password do not belong here"),
     ],
 )
 def test_what_is_no_endpoint_is_said(text: str, why: str) -> None:

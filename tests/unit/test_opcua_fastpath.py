@@ -24,10 +24,8 @@ V = ua.VariantType
 
 TEXTS = st.one_of(st.none(), st.text(max_size=12))
 YEAR_1601 = datetime.datetime(1601, 1, 1, tzinfo=datetime.UTC)
-TIMES = st.one_of(
-    st.none(),
-    st.integers(0, 265_046_774_399 * 10**6).map(lambda found: YEAR_1601 + datetime.timedelta(microseconds=found)),
-)
+MOMENTS = st.integers(0, 265_046_774_399 * 10**6).map(lambda found: YEAR_1601 + datetime.timedelta(microseconds=found))
+TIMES = st.one_of(st.none(), MOMENTS)
 
 
 def node_ids(form: Any, identifiers: st.SearchStrategy[Any], namespaces: int) -> st.SearchStrategy[Any]:
@@ -51,7 +49,7 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     V.Float: st.floats(width=32, allow_nan=False),
     V.Double: st.floats(allow_nan=False),
     V.String: TEXTS,
-    V.DateTime: TIMES.filter(lambda found: found is not None),
+    V.DateTime: MOMENTS,
     V.Guid: st.uuids(),
     V.ByteString: st.one_of(st.none(), st.binary(max_size=12)),
     V.NodeId: NODE_IDS,
@@ -159,17 +157,15 @@ def test_the_image_is_that_of_asyncua(request: Any, data: st.DataObject, timesta
         np.testing.assert_allclose(ours.source_time, theirs.source_time, rtol=1e-15, atol=0)
 
 
-@given(st.sampled_from([t for t in SCALARS if t in KINDS]), st.data())
+@given(st.sampled_from([*INTEGERS, V.Boolean, V.Float, V.Double]), st.data())
 def test_a_layout_that_fits_is_kept_and_gives_the_new_values(variant_type: Any, data: st.DataObject) -> None:
-    if variant_type not in {*INTEGERS, V.Boolean, V.Float, V.Double, V.DateTime, V.Guid, V.StatusCode}:
-        return
     kind = KINDS[variant_type]
     cells = [Cell(0, 0, kind, 0, None), Cell(1, 1, kind, 1, 1)]
     reader, image = Reader(2, cells, "source"), Image([kind, kind])
     layouts: set[int] = set()
     for _ in range(3):
         one, two, three = (data.draw(SCALARS[variant_type]) for _ in range(3))
-        at = data.draw(TIMES.filter(lambda found: found is not None))
+        at = data.draw(MOMENTS)
         values = [
             ua.DataValue(ua.Variant(one, variant_type), SourceTimestamp=at),
             ua.DataValue(ua.Variant([two, three], variant_type)),
@@ -181,8 +177,7 @@ def test_a_layout_that_fits_is_kept_and_gives_the_new_values(variant_type: Any, 
         expected = Image([kind, kind])
         by_asyncua(body, cells, expected, "source")
         assert columns(image) == columns(expected)
-    if kind is not Kind.TEXT:
-        assert len(layouts) == 1
+    assert len(layouts) == 1
 
 
 @given(st.binary(max_size=200))

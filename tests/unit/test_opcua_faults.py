@@ -24,9 +24,9 @@ ua: Any = asyncua.ua
         (ConnectionResetError("reset"), "was the server stopped or restarted"),
         (ua.UaStatusCodeError(ua.StatusCodes.BadTooManySessions), "BadTooManySessions"),
         (ua.UaStatusCodeError(ua.StatusCodes.BadTooManySessions), "close other clients"),
-        (ua.UaStatusCodeError(ua.StatusCodes.BadIdentityTokenRejected), "anonymous user"),
+        (ua.UaStatusCodeError(ua.StatusCodes.BadIdentityTokenRejected), "give user and its password"),
         (ua.UaStatusCodeError(ua.StatusCodes.BadInternalError), "BadInternalError"),
-        (ua.UaError("No matching endpoints: 1, none"), "offers no endpoint without security"),
+        (ua.UaError("No matching endpoints: 1, none"), "the server wants security"),
         (ValueError("odd"), "is this port an OPC UA server's"),
     ],
 )

@@ -33,7 +33,7 @@ def test_the_driver_tells_the_devices_apart(schema: dict[str, Any]) -> None:
 def test_a_tag_takes_the_common_keys_and_those_of_one_driver(schema: dict[str, Any]) -> None:
     tags = [part(schema, each) for each in schema["properties"]["tags"]["additionalProperties"]["anyOf"]]
 
-    points = [driver_class(name).PointOptions for name in sorted(driver_paths())]
+    points = dict.fromkeys(driver_class(name).PointOptions for name in sorted(driver_paths()))
     assert [tag["properties"].keys() for tag in tags] == [
         {**Tag.model_fields, **point.model_fields}.keys() for point in points
     ]

@@ -1,0 +1,258 @@
+"""Security and users of the OPC UA driver, against asyncua's server: every policy, pins, passwords, certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from asyncua.common.utils import ServiceError
+from asyncua.crypto.permission_rules import User, UserRole
+
+from drivers.contract import LinkError
+from drivers.opcua.certificates import Pins, data_folder, own_certificate, thumbprint
+from tests.system.opcua_server import (
+    SKID,
+    Proxy,
+    ServerSecurity,
+    SkidServer,
+    make_certificate,
+    opened,
+    points,
+    skid_node,
+    ua,
+)
+
+P = ua.SecurityPolicyType
+PHRASE = "s3cret-of-the-lab"
+POLICIES = ["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"]
+EVERY_POLICY = [
+    P.Basic256Sha256_Sign,
+    P.Basic256Sha256_SignAndEncrypt,
+    P.Aes128Sha256RsaOaep_Sign,
+    P.Aes128Sha256RsaOaep_SignAndEncrypt,
+    P.Aes256Sha256RsaPss_Sign,
+    P.Aes256Sha256RsaPss_SignAndEncrypt,
+]
+
+
+class Users:
+    """Lets in one user by password, and one by certificate."""
+
+    def __init__(self, certificate: bytes) -> None:
+        self._certificate = certificate
+
+    def get_user(self, iserver: Any, username: Any = None, password: Any = None, certificate: Any = None) -> Any:
+        del iserver
+        known = (username, password) == ("operator", PHRASE) or (username is None and certificate == self._certificate)
+        return User(role=UserRole.User) if known else None
+
+
+@pytest.fixture(scope="module")
+def user_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The certificate of a user and its key."""
+    folder = tmp_path_factory.mktemp("user")
+    certificate, key = make_certificate("An operator")
+    files = folder / "operator.der", folder / "operator.pem"
+    for file, content in zip(files, (certificate, key), strict=True):
+        file.write_bytes(content)
+    return files
+
+
+@pytest.fixture(scope="module")
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a client certificate, so that not every test makes a key."""
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKIDLINK_DATA", str(folder))
+        assert own_certificate().new
+        assert not own_certificate().new
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def data(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """That folder, without pins."""
+    monkeypatch.setenv("SKIDLINK_DATA", str(own_folder))
+    yield own_folder
+    for pin in (data_folder() / "servers").glob("*"):
+        pin.unlink()
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[SkidServer]:
+    """A server with every policy but none."""
+    certificate, key = make_certificate("A PLC")
+    server = SkidServer([SKID], security=ServerSecurity(certificate, key, EVERY_POLICY))
+    server.add("FT01", 1.5)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def members_only(user_files: tuple[Path, Path]) -> Iterator[SkidServer]:
+    """A server that lets in known users only."""
+    certificate, key = make_certificate("A PLC with users")
+    tokens = [ua.UserNameIdentityToken, ua.X509IdentityToken]
+    users = Users(user_files[0].read_bytes())
+    policies = [P.NoSecurity, P.Basic256Sha256_SignAndEncrypt]
+    server = SkidServer([SKID], security=ServerSecurity(certificate, key, policies, users, tokens))
+    server.add("FT01", 1.5)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def unguarded() -> Iterator[SkidServer]:
+    """A server without any security."""
+    server = SkidServer([SKID])
+    server.add("FT01", 2.5)
+    yield server
+    server.stop()
+
+
+async def value(endpoint: str, **options: Any) -> Any:
+    """Read one node twice, so that the second answer goes through a layout that is known."""
+    async with opened(endpoint, points(skid_node("FT01")), **options) as driver:
+        await driver.read(0)
+        await driver.read(0)
+        return driver.image.value(0)
+
+
+@pytest.mark.parametrize("mode", ["Sign", "SignAndEncrypt"])
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_every_policy_and_mode(guarded: SkidServer, policy: str, mode: str) -> None:
+    assert await value(guarded.endpoint, security=policy, security_mode=mode) == 1.5
+
+
+async def test_auto_takes_the_best_and_pins_the_server(guarded: SkidServer, caplog: pytest.LogCaptureFixture) -> None:
+    async with opened(guarded.endpoint, points(skid_node("FT01"))) as driver:
+        link: Any = driver._link
+        assert link._client.security_policy.URI.endswith("Aes256_Sha256_RsaPss")
+        assert link._client.security_policy.Mode == ua.MessageSecurityMode.SignAndEncrypt
+    pinned = Pins().known(guarded.endpoint)
+    assert pinned is not None
+    assert thumbprint(pinned) in caplog.text
+    caplog.clear()
+    assert await value(guarded.endpoint) == 1.5
+    assert not caplog.records
+
+
+async def test_what_is_not_offered_is_told(guarded: SkidServer, members_only: SkidServer) -> None:
+    with pytest.raises(LinkError, match=r"does not offer Aes256_Sha256_RsaPss: it offers .*Basic256Sha256, SignAndEnc"):
+        await value(members_only.endpoint, security="Aes256_Sha256_RsaPss")
+    with pytest.raises(LinkError, match="the server wants security"):
+        await value(guarded.endpoint, security="none", timeout_ms=500)
+
+
+async def test_a_changed_server_certificate_is_refused(guarded: SkidServer) -> None:
+    other, _ = make_certificate("Somebody else")
+    Pins().keep(guarded.endpoint, other)
+    with pytest.raises(LinkError, match="certificate has changed") as refused:
+        await value(guarded.endpoint)
+    assert thumbprint(other) in str(refused.value)
+    assert str(Pins().path(guarded.endpoint)) in str(refused.value)
+    Pins().path(guarded.endpoint).unlink()
+    assert await value(guarded.endpoint) == 1.5
+
+
+async def test_security_is_not_given_up_in_silence(unguarded: SkidServer) -> None:
+    certificate, _ = make_certificate("The PLC as it was")
+    Pins().keep(unguarded.endpoint, certificate)
+    with pytest.raises(LinkError, match="had security when it was first seen"):
+        await value(unguarded.endpoint)
+    assert await value(unguarded.endpoint, security="none") == 2.5
+
+
+async def test_a_server_that_does_not_trust_us_is_told_apart() -> None:
+    async def refuse(certificate: Any, description: Any) -> None:
+        raise ServiceError(ua.StatusCodes.BadCertificateUntrusted)
+
+    certificate, key = make_certificate("A PLC that trusts nobody")
+    security = ServerSecurity(certificate, key, [P.Basic256Sha256_SignAndEncrypt], validator=refuse)
+    server = SkidServer([SKID], security=security)
+    try:
+        with pytest.raises(LinkError) as refused:
+            await value(server.endpoint)
+        own = own_certificate()
+        assert "trust this client's certificate on the server" in str(refused.value)
+        assert thumbprint(own.der) in str(refused.value)
+        assert str(own.path) in str(refused.value)
+        assert Pins().known(server.endpoint) is None
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("security", ["auto", "none"])
+@pytest.mark.parametrize("source", ["password_env", "password_file"])
+async def test_users_with_passwords(
+    members_only: SkidServer,
+    security: str,
+    source: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    file = tmp_path / "password"
+    file.write_text(f"{PHRASE}\n")
+    monkeypatch.setenv("PLC_PASSWORD", PHRASE)
+    given = {"password_env": "PLC_PASSWORD", "password_file": file}[source]
+    options: dict[str, Any] = {"security": security, "user": "operator", source: given}
+    assert await value(members_only.endpoint, **options) == 1.5
+    file.write_text("wrong-one")
+    monkeypatch.setenv("PLC_PASSWORD", "wrong-one")
+    with pytest.raises(LinkError, match="give user and its password") as refused:
+        await value(members_only.endpoint, **options)
+    file.unlink()
+    monkeypatch.delenv("PLC_PASSWORD")
+    with pytest.raises(LinkError, match=r"PLC_PASSWORD is not set|cannot be read"):
+        await value(members_only.endpoint, **options)
+    for told in (caplog.text, str(refused.value)):
+        assert PHRASE not in told
+        assert "wrong-one" not in told
+
+
+async def test_users_with_certificates(members_only: SkidServer, user_files: tuple[Path, Path]) -> None:
+    certificate, key = user_files
+    assert await value(members_only.endpoint, user_certificate=certificate, user_key=key) == 1.5
+    with pytest.raises(LinkError, match="cannot be read"):
+        await value(members_only.endpoint, user_certificate=key, user_key=key)
+    with pytest.raises(LinkError, match="give user and its password"):
+        await value(members_only.endpoint)
+
+
+async def test_a_password_is_not_sent_in_clear_unasked(
+    unguarded: SkidServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PLC_PASSWORD", PHRASE)
+    options: dict[str, Any] = {"user": "operator", "password_env": "PLC_PASSWORD"}
+    with pytest.raises(LinkError, match="takes passwords in clear only"):
+        await value(unguarded.endpoint, **options)
+    assert await value(unguarded.endpoint, security="none", **options) == 2.5
+    assert "goes over the network in clear" in caplog.text
+
+
+async def test_a_secured_session_survives_the_renewal_of_its_keys(
+    guarded: SkidServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drivers.opcua.link.SESSION_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("drivers.opcua.link.CHANNEL_LIFETIME_S", 0.4)
+    async with opened(guarded.endpoint, points(skid_node("FT01"))) as driver:
+        link: Any = driver._link
+        connection = link._client.uaclient.protocol._connection
+        first = connection.security_token.TokenId
+        async with asyncio.timeout(20):
+            while connection.security_token.TokenId < first + 2:
+                await driver.read(0)
+        assert driver.image.value(0) == 1.5
+
+
+async def test_a_proxy_in_between_is_another_endpoint(guarded: SkidServer) -> None:
+    async with Proxy(guarded.port) as proxy:
+        assert await value(proxy.endpoint) == 1.5
+        assert Pins().known(proxy.endpoint) is not None
+        assert Pins().known(guarded.endpoint) is None
