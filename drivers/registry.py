@@ -15,7 +15,13 @@ from drivers.contract import Driver, DriverError
 GROUP = "skidlink.drivers"
 
 _OWN = {
+    "modbus-ascii": "drivers.modbus.driver:ModbusAscii",
+    "modbus-ascii-over-tcp": "drivers.modbus.driver:ModbusAsciiOverTcp",
+    "modbus-rtu": "drivers.modbus.driver:ModbusRtu",
+    "modbus-rtu-over-tcp": "drivers.modbus.driver:ModbusRtuOverTcp",
     "modbus-tcp": "drivers.modbus.driver:ModbusTcp",
+    "modbus-tls": "drivers.modbus.driver:ModbusTls",
+    "modbus-udp": "drivers.modbus.driver:ModbusUdp",
     "opcua": "drivers.opcua.driver:OpcUa",
     "simulated": "drivers.simulated:Simulated",
 }

@@ -1,9 +1,10 @@
-"""One open TCP connection: sends a batch of requests to a device, in step with what that device bears.
+"""One open connection: sends a batch of requests to a device, in step with what that device bears.
 
 Rules of this file:
 
 * One batch at a time; within it as many requests are open as the device takes. A batch has one future and one timer.
 * Which answer belongs to which request is decided in `transactions`, never here.
+* Times on a serial line are counted from the last byte that was sent or heard on it.
 """
 
 from __future__ import annotations
@@ -12,20 +13,13 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Protocol, cast
 
 from drivers.contract import LinkError
 from drivers.modbus.counters import DeviceCounters, LinkCounters
-from drivers.modbus.frames import FrameBuffer, FramingError, frame
+from drivers.modbus.frames import Frames, FramingError
 from drivers.modbus.options import DeviceOptions
-from drivers.modbus.pdu import (
-    ACKNOWLEDGE,
-    DEVICE_BUSY,
-    Flaw,
-    Refusal,
-    Reply,
-    Request,
-)
+from drivers.modbus.pdu import ACKNOWLEDGE, DEVICE_BUSY, Flaw, Refusal, Reply, Request
 from drivers.modbus.transactions import Transaction, Transactions
 
 BUSY_PAUSE_S = 0.05
@@ -42,6 +36,24 @@ class Device:
     name: str
     options: DeviceOptions
     counters: DeviceCounters = field(default_factory=DeviceCounters)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What a serial line asks of time; nothing elsewhere."""
+
+    byte_s: float = 0.0
+    """How long one byte takes."""
+    silence_s: float = 0.0
+    """How long the line must have been silent before a request."""
+
+
+class Outlet(Protocol):
+    """The sending side of a transport: what a connection needs of `asyncio.Transport`."""
+
+    def write(self, data: bytes, /) -> None: ...
+    def is_closing(self) -> bool: ...
+    def abort(self) -> None: ...
 
 
 class _Batch:
@@ -75,7 +87,7 @@ class _Batch:
         self.unanswered = len(requests)
         self.heard = 0.0
         """When the last reply came: a device answers one after the other, and the next has its time from then."""
-        self.window = 1 if options.pause_between_requests_ms else options.max_in_flight
+        self.window = 1 if options.pause_between_requests_ms else options.window
         self.timeout = options.timeout_ms / 1000
         self.pause = options.pause_between_requests_ms / 1000
 
@@ -87,13 +99,15 @@ class SilenceError(Exception):
 class Connection(asyncio.BufferedProtocol):
     """One open connection. Knows what it sent; forgets it all when it is closed."""
 
-    def __init__(self, counters: LinkCounters, *, answers_zero: bool = False) -> None:
-        self.transactions = Transactions(counters, answers_zero=answers_zero)
+    def __init__(self, counters: LinkCounters, frames: Frames, pace: Pace, *, numbered: bool) -> None:
+        """`numbered`: False where it is known that the other side does not repeat transaction ids."""
+        self.transactions = Transactions(counters, frames.size, numbered=numbered and frames.numbered)
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._counters = counters
-        self._frames = FrameBuffer()
-        self._transport: asyncio.Transport | None = None
+        self._frames = frames
+        self._pace = pace
+        self._outlet: Outlet | None = None
         self._batch: _Batch | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._wakeup: asyncio.TimerHandle | None = None
@@ -109,6 +123,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         batch = _Batch(device, requests, once, self._loop.create_future())
         self._batch = batch
+        self.transactions.new_exchange()
         try:
             self._send()
             await batch.done
@@ -120,16 +135,16 @@ class Connection(asyncio.BufferedProtocol):
 
     def hold(self, seconds: float) -> None:
         """Send nothing for a while."""
-        self._quiet_until = self._loop.time() + seconds
+        self._quiet_until = max(self._quiet_until, self._loop.time() + seconds)
 
     async def close(self) -> None:
         """Let the connection go at once."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self._outlet is not None:
+            self._outlet.abort()
             await self.closed
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+        self._outlet = cast("Outlet", transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         return self._frames.space()
@@ -137,15 +152,18 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         now = self._loop.time()
         self._counters.bytes_received += nbytes
+        if self._pace.silence_s:
+            self.hold(self._pace.silence_s)
+        batch = self._batch
         try:
             for number, device_id, pdu in self._frames.received(nbytes):
                 answered = self.transactions.answered(number, device_id, pdu, now)
-                if answered is not None and self._batch is not None:
-                    self._take(self._batch, *answered, now)
+                if answered is not None and batch is not None:
+                    self._take(batch, *answered, now)
         except FramingError as error:
             self._break(str(error))
             return
-        if self._batch is not None and self._batch.waiting:
+        if batch is not None and batch.waiting:
             self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -158,68 +176,88 @@ class Connection(asyncio.BufferedProtocol):
         self._end = self._end or why
         if self._batch is not None and not self._batch.done.done():
             self._batch.done.set_exception(LinkError(self._end))
-        if self._transport is not None:
-            self._transport.abort()
+        if self._outlet is not None:
+            self._outlet.abort()
 
     def _take(self, batch: _Batch, transaction: Transaction, reply: Reply, now: float) -> None:
         """Keep a reply, or ask again where asking again can help."""
-        slot = transaction.slot
         batch.heard = now
         if batch.pause:
-            self._quiet_until = now + batch.pause
+            self.hold(batch.pause)
+        if transaction.is_probe:
+            if not isinstance(reply, bytes):
+                # It could be the late answer to something else: all there is left is to let the time pass for one.
+                self.hold(batch.timeout)
+                self.transactions.forget(transaction.device_id)
+            return
+        slot = transaction.slot
         if not isinstance(reply, bytes):
             busy = isinstance(reply, Refusal) and reply.code in (BUSY if batch.once else BUSY_READING)
             if (busy or (isinstance(reply, Flaw) and not batch.once)) and self._repeat(batch, slot):
+                batch.waiting.appendleft(slot)
                 if busy:
-                    self._quiet_until = now + max(batch.pause, BUSY_PAUSE_S)
+                    self.hold(max(batch.pause, BUSY_PAUSE_S))
                 return
         batch.replies[slot] = reply
         batch.unanswered -= 1
         if not batch.unanswered and not batch.done.done():
             batch.done.set_result(None)
 
-    def _repeat(self, batch: _Batch, slot: int) -> bool:
-        """Queue a request again, unless it has been sent often enough."""
+    @staticmethod
+    def _repeat(batch: _Batch, slot: int) -> bool:
+        """Whether a request may be sent again."""
         batch.attempts[slot] += 1
         if batch.attempts[slot] > batch.device.options.retries:
             return False
-        batch.waiting.appendleft(slot)
         batch.device.counters.repeats += 1
         return True
 
     def _send(self) -> None:
         """Send as many requests as the device takes now."""
-        batch, transport = self._batch, self._transport
+        batch, outlet = self._batch, self._outlet
         if self._wakeup is not None:
             self._wakeup.cancel()
             self._wakeup = None
-        if batch is None or transport is None:
+        if batch is None or outlet is None:
             return
-        if transport.is_closing():
+        if outlet.is_closing():
             self._break("the connection is closed")
             return
         now = self._loop.time()
         if now < self._quiet_until:
             self._wakeup = self._loop.call_at(self._quiet_until, self._send)
             return
-        transactions, counters = self.transactions, batch.device.counters
+        transactions, counters, waiting = self.transactions, batch.device.counters, batch.waiting
         device_id = batch.device.options.device_id
-        window = 1 if transactions.answers_zero else batch.window
-        frames: list[bytes] = []
-        while batch.waiting and len(transactions) < window:
-            slot = batch.waiting.popleft()
+        window = batch.window if transactions.numbered else 1
+        data: list[bytes] = []
+        while waiting and len(transactions) < window:
+            slot = waiting[0]
             request = batch.requests[slot]
-            number = transactions.begin(device_id, request, slot, now, counters).number
-            frames.append(frame(number, device_id, request.pdu))
-        if not frames:
+            probe = transactions.probe(device_id, request, now)
+            if probe is None:
+                del waiting[0]
+            else:
+                request = probe
+            number = transactions.begin(device_id, request, slot, now, counters, is_probe=probe is not None).number
+            data.append(self._frames.frame(number, device_id, request.pdu))
+        if not data:
             return
-        data = b"".join(frames)
-        counters.requests += len(frames)
-        counters.bytes_sent += len(data)
-        self._counters.bytes_sent += len(data)
-        transport.write(data)
+        counters.requests += len(data)
+        sent = b"".join(data)
+        counters.bytes_sent += len(sent)
+        self._counters.bytes_sent += len(sent)
+        outlet.write(sent)
         if self._timer is None:
             self._timer = self._loop.call_at(now + batch.timeout, self._watch)
+
+    def _due(self, batch: _Batch, transaction: Transaction) -> float:
+        """When an open request has waited too long."""
+        due = max(transaction.sent, batch.heard) + batch.timeout
+        if self._pace.byte_s:
+            request = transaction.request
+            due += self._pace.byte_s * (self._frames.size(len(request.pdu)) + self._frames.size(request.reply_size))
+        return due
 
     def _watch(self) -> None:
         """Give up what has waited too long, and look again when the next could have."""
@@ -229,15 +267,17 @@ class Connection(asyncio.BufferedProtocol):
             return
         now = self._loop.time()
         for transaction in list(self.transactions):
-            due = max(transaction.sent, batch.heard) + batch.timeout
+            due = self._due(batch, transaction)
             if now < due:
                 self._timer = self._loop.call_at(due, self._watch)
                 break
             self.transactions.give_up(transaction, now)
             batch.device.counters.timeouts += 1
-            if batch.once or not self._repeat(batch, transaction.slot):
+            if (batch.once and not transaction.is_probe) or not self._repeat(batch, transaction.slot):
                 batch.done.set_exception(SilenceError())
                 return
+            if not transaction.is_probe:
+                batch.waiting.appendleft(transaction.slot)
         if batch.waiting:
             self._send()
 

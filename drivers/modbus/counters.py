@@ -46,6 +46,8 @@ class LinkCounters:
     bytes_received: int = 0
     unasked: int = 0
     """Answers that nobody waited for and nobody had given up."""
+    garbled: int = 0
+    """Requests after which bytes came that are no frame: noise, collisions, a wrong checksum."""
 
     @property
     def reconnects(self) -> int:

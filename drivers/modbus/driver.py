@@ -1,32 +1,48 @@
-"""Modbus TCP as a driver: one link, its devices, their points."""
+"""Modbus as a driver, whatever carries its frames: one link, its devices, their points."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
-from drivers.contract import Group, Image, Options, Point, Remark, groups_of
+from drivers.contract import DriverError, Group, Image, Options, Point, Remark, groups_of
 from drivers.modbus.connection import Device
+from drivers.modbus.lines import AsciiFrames, RtuFrames
 from drivers.modbus.link import Link
-from drivers.modbus.options import DeviceOptions, PointOptions, TcpDeviceOptions
+from drivers.modbus.options import (
+    AsciiDeviceOptions,
+    DeviceOptions,
+    PointOptions,
+    RtuDeviceOptions,
+    SocketLineOptions,
+    TcpDeviceOptions,
+    TlsDeviceOptions,
+    UdpDeviceOptions,
+)
 from drivers.modbus.plan import describe, plan_group
 from drivers.modbus.reading import GroupReading
 from drivers.modbus.review import fields_of, review
+from drivers.modbus.serial_port import SerialWire
+from drivers.modbus.wires import TcpWire, TlsWire, UdpWire, Wire
 from drivers.modbus.writing import DeviceWriting
 
 
-class ModbusTcp:
-    """Devices behind one host and port."""
+class Modbus:
+    """The devices of one link."""
 
-    DeviceOptions: ClassVar[type[Options]] = TcpDeviceOptions
+    DeviceOptions: ClassVar[type[Options]]
     PointOptions: ClassVar[type[Options]] = PointOptions
 
-    def __init__(self, devices: Mapping[str, TcpDeviceOptions], points: Sequence[Point]) -> None:
-        """Plan the reading. Raises `DriverError` for a point that cannot be read at all."""
-        first = next(iter(devices.values()))
+    def __init__(self, devices: Mapping[str, Any], points: Sequence[Point]) -> None:
+        """Plan the reading.
+
+        Raises `DriverError` for a point that cannot be read at all, and for devices that disagree on their link.
+        """
+        _check_agreement(devices)
         self.devices = {name: Device(name, options) for name, options in devices.items()}
         """Name -> device with its counters."""
-        self.link = Link(self.link_name(first), first.host, first.port, self.devices.values())
+        self.link = Link(self.wire(next(iter(devices.values()))), self.devices.values())
         """The connection with its counters."""
         self._points = points
         self._fields = fields_of(devices, points)
@@ -43,9 +59,14 @@ class ModbusTcp:
         self._writings = {name: DeviceWriting(device, self.link) for name, device in self.devices.items()}
 
     @staticmethod
-    def link_name(options: TcpDeviceOptions, /) -> str:
-        """Name the link by host and port."""
-        return f"{options.host}:{options.port}"
+    def wire(options: Any, /) -> Wire:
+        """The way to a device; all devices of a link agree in it."""
+        raise NotImplementedError
+
+    @classmethod
+    def link_name(cls, options: Any, /) -> str:
+        """Name the link by host and port, or by serial port."""
+        return cls.wire(options).name
 
     @staticmethod
     def review(devices: Mapping[str, DeviceOptions], points: Sequence[Point], /) -> Sequence[Remark]:
@@ -79,3 +100,93 @@ class ModbusTcp:
             if reason is not None:
                 refused[row] = reason
         return refused
+
+
+def _check_agreement(devices: Mapping[str, DeviceOptions]) -> None:
+    """Raise `DriverError` where devices of one link want it opened in different ways."""
+    (first, options), *others = devices.items()
+    for name, other in others:
+        for key in other.shared:
+            mine, yours = getattr(options, key), getattr(other, key)
+            if mine != yours:
+                raise DriverError(
+                    f"{first} and {name} are on one link, but {first} has {key} {mine} and {name} has {yours}: make "
+                    "them the same"
+                )
+
+
+class ModbusTcp(Modbus):
+    """Modbus TCP."""
+
+    DeviceOptions: ClassVar[type[Options]] = TcpDeviceOptions
+
+    @staticmethod
+    def wire(options: TcpDeviceOptions, /) -> Wire:
+        """A TCP connection."""
+        return TcpWire(options.host, options.port)
+
+
+class ModbusUdp(Modbus):
+    """The frames of Modbus TCP, each in a datagram."""
+
+    DeviceOptions: ClassVar[type[Options]] = UdpDeviceOptions
+
+    @staticmethod
+    def wire(options: UdpDeviceOptions, /) -> Wire:
+        """A UDP socket."""
+        return UdpWire(options)
+
+
+class ModbusTls(Modbus):
+    """Modbus/TCP Security."""
+
+    DeviceOptions: ClassVar[type[Options]] = TlsDeviceOptions
+
+    @staticmethod
+    def wire(options: TlsDeviceOptions, /) -> Wire:
+        """A TLS connection."""
+        return TlsWire(options)
+
+
+class ModbusRtu(Modbus):
+    """RTU on a serial port."""
+
+    DeviceOptions: ClassVar[type[Options]] = RtuDeviceOptions
+
+    @staticmethod
+    def wire(options: RtuDeviceOptions, /) -> Wire:
+        """A serial port."""
+        return SerialWire(options, partial(RtuFrames, local_echo=options.local_echo))
+
+
+class ModbusAscii(Modbus):
+    """ASCII on a serial port."""
+
+    DeviceOptions: ClassVar[type[Options]] = AsciiDeviceOptions
+
+    @staticmethod
+    def wire(options: AsciiDeviceOptions, /) -> Wire:
+        """A serial port."""
+        return SerialWire(options, partial(AsciiFrames, local_echo=options.local_echo))
+
+
+class ModbusRtuOverTcp(Modbus):
+    """RTU through a gateway that passes on the bytes of its serial line."""
+
+    DeviceOptions: ClassVar[type[Options]] = SocketLineOptions
+
+    @staticmethod
+    def wire(options: SocketLineOptions, /) -> Wire:
+        """A TCP connection."""
+        return TcpWire(options.host, options.port, RtuFrames)
+
+
+class ModbusAsciiOverTcp(Modbus):
+    """ASCII through a gateway that passes on the bytes of its serial line."""
+
+    DeviceOptions: ClassVar[type[Options]] = SocketLineOptions
+
+    @staticmethod
+    def wire(options: SocketLineOptions, /) -> Wire:
+        """A TCP connection."""
+        return TcpWire(options.host, options.port, AsciiFrames)

@@ -1,4 +1,4 @@
-"""The way to all devices behind one host and port.
+"""The way to all devices of one link, whatever carries the frames.
 
 A device that does not answer is told apart from a dead link: only when every device is silent is the link broken.
 """
@@ -13,6 +13,7 @@ from drivers.contract import DeviceError, LinkError
 from drivers.modbus.connection import Connection, Device, SilenceError
 from drivers.modbus.counters import LinkCounters
 from drivers.modbus.pdu import GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT, Refusal, Reply, Request
+from drivers.modbus.wires import Wire
 
 log = logging.getLogger("skidlink.drivers.modbus")
 
@@ -20,11 +21,10 @@ log = logging.getLogger("skidlink.drivers.modbus")
 class Link:
     """One connection at a time, opened anew after each failure, and what is known of its devices."""
 
-    def __init__(self, name: str, host: str, port: int, devices: Iterable[Device]) -> None:
-        self.name = name
+    def __init__(self, wire: Wire, devices: Iterable[Device]) -> None:
+        self.name = wire.name
         self.counters = LinkCounters()
-        self._host = host
-        self._port = port
+        self._wire = wire
         devices = list(devices)
         self._device_ids = {device.options.device_id for device in devices}
         self._timeout = max(device.options.timeout_ms for device in devices) / 1000
@@ -33,17 +33,15 @@ class Link:
         self._turn = asyncio.Lock()
         self._silent: set[int] = set()
         """The device ids that did not answer when they were last asked on this connection."""
-        self._answers_zero = False
+        self._numbered = True
+        """Whether answers have borne transaction ids so far."""
 
     async def open(self) -> None:
         """Connect. Raises `LinkError`."""
         await self.close()
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._timeout):
-                _, connection = await loop.create_connection(
-                    lambda: Connection(self.counters, answers_zero=self._answers_zero), self._host, self._port
-                )
+                connection = await self._wire.connect(self._connection_made)
         except TimeoutError as error:
             raise LinkError(
                 f"{self.name}: no connection within {self._timeout * 1000:.0f} ms: check host and port, and that "
@@ -57,6 +55,11 @@ class Link:
         self._connection = connection
         self.counters.connects += 1
         self._silent.clear()
+
+    def _connection_made(self) -> Connection:
+        frames = self._wire.frames(self.counters)
+        self._numbered = self._numbered and frames.numbered
+        return Connection(self.counters, frames, self._wire.pace, numbered=self._numbered)
 
     async def close(self) -> None:
         """Disconnect; does nothing when there is no connection."""
@@ -86,7 +89,7 @@ class Link:
             except LinkError as error:
                 raise LinkError(f"{self.name}: {error}") from error
             finally:
-                self._note_zero(connection)
+                self._note_numbers(connection)
         self._silent.discard(device_id)
         for reply in replies:
             if isinstance(reply, Refusal) and reply.code in {GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT}:
@@ -104,10 +107,10 @@ class Link:
             f"{options.timeout_ms} ms{asked}: check that it is on, its device_id and its timeout_ms"
         )
 
-    def _note_zero(self, connection: Connection) -> None:
-        """Remember over reconnects that answers bear no transaction id, and say so once."""
-        if connection.transactions.answers_zero and not self._answers_zero:
-            self._answers_zero = True
+    def _note_numbers(self, connection: Connection) -> None:
+        """Remember over reconnects that a device answers without its request's transaction id, and say so once."""
+        if self._numbered and not connection.transactions.numbered:
+            self._numbered = False
             log.warning(
                 "%s answers with transaction id 0: one request at a time is sent from now on; set max_in_flight: 1",
                 self.name,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
-from typing import Annotated, Literal, Self
+from pathlib import Path
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -19,6 +20,9 @@ TypeName = Literal[
     "float16", "float32", "float64", "bcd16", "bcd32", "string",
 ]  # fmt: skip
 
+Port = Annotated[int, Field(ge=1, le=65_535)]
+LineDeviceId = Annotated[int, Field(ge=1, le=247)]
+"""0 is the broadcast, which nobody answers (Serial Line Specification V1.02, section 2.2)."""
 Address = Annotated[int, Field(ge=0, le=MAX_ADDRESS)]
 
 
@@ -33,7 +37,7 @@ class DeviceOptions(Options):
     """What every Modbus device takes, whatever carries its frames."""
 
     device_id: Annotated[int, Field(ge=0, le=255)] = 1
-    """The unit id; a device that is itself the TCP server often wants 1, 0 or 255."""
+    """The unit id; 1 to 247 on a serial line. A device that is itself the TCP server often wants 1, 0 or 255."""
     timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
     """How long a device may take for one answer, from its last one where several are awaited; and the connecting."""
     retries: Annotated[int, Field(ge=0, le=10)] = 2
@@ -44,10 +48,18 @@ class DeviceOptions(Options):
     """How many registers that nobody asked for may be read to save a request (16 bits count as one)."""
     max_block: Annotated[int, Field(ge=1, le=MAX_READ_REGISTERS)] = MAX_READ_REGISTERS
     """How many registers one request may read (16 coils or discrete inputs count as one)."""
-    max_in_flight: Annotated[int, Field(ge=1, le=256)] = 1
-    """How many requests the device takes before it has answered the first."""
     pause_after_connect_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
+    """How long a fresh connection is left alone before the first request; the longest of a link's devices counts."""
     pause_between_requests_ms: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """How long the device is left alone between its answer and the next request."""
+
+    shared: ClassVar[tuple[str, ...]] = ()
+    """The keys in which all devices of a link must agree, as they are about the way to them."""
+
+    @property
+    def window(self) -> int:
+        """How many requests may be open at a time: one where answers bear no transaction id."""
+        return 1
 
     @model_validator(mode="after")
     def _word_order_of_any_length(self) -> Self:
@@ -59,11 +71,108 @@ class DeviceOptions(Options):
         return self
 
 
-class TcpDeviceOptions(DeviceOptions):
-    """A device behind Modbus TCP."""
+class HostOptions(DeviceOptions):
+    """A device behind a host and port."""
 
     host: Annotated[str, Field(min_length=1)]
-    port: Annotated[int, Field(ge=1, le=65_535)] = 502
+    """Its name or IP address, or that of the gateway before it."""
+    port: Port = 502
+    """The port at the host."""
+
+
+class TcpDeviceOptions(HostOptions):
+    """A device behind Modbus TCP."""
+
+    max_in_flight: Annotated[int, Field(ge=1, le=256)] = 1
+    """How many requests the device takes before it has answered the first."""
+
+    @property
+    def window(self) -> int:
+        """How many requests may be open at a time."""
+        return self.max_in_flight
+
+
+class UdpDeviceOptions(TcpDeviceOptions):
+    """A device behind Modbus UDP."""
+
+
+class TlsDeviceOptions(TcpDeviceOptions):
+    """A device behind Modbus/TCP Security."""
+
+    shared: ClassVar[tuple[str, ...]] = ("ca_file", "server_name", "cert_file", "key_file")
+
+    port: Port = 802
+    """The port at the host."""
+    ca_file: Path | None = None
+    """The certificates (PEM) that may sign that of the server; without it those that the system trusts."""
+    server_name: Annotated[str, Field(min_length=1)] | None = None
+    """The name in the server's certificate, where it is not the host."""
+    cert_file: Path | None = None
+    """Our own certificate (PEM), for servers that want one; may hold its key too."""
+    key_file: Path | None = None
+    """The key (PEM, without a password) of our own certificate, where it is not in cert_file."""
+
+    @model_validator(mode="after")
+    def _key_with_certificate(self) -> Self:
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file is the key of a certificate: give cert_file too")
+        return self
+
+
+class SocketLineOptions(HostOptions):
+    """A device on a serial line behind a gateway that passes the bytes of the line on, or takes its frames."""
+
+    device_id: LineDeviceId = 1
+    """The address on the line."""
+
+
+def _parity(value: object) -> object:
+    letters = {"N": "none", "E": "even", "O": "odd"}
+    return letters.get(value.upper(), value.lower()) if isinstance(value, str) else value
+
+
+class LineOptions(DeviceOptions):
+    """A device on a serial port."""
+
+    shared: ClassVar[tuple[str, ...]] = ("baudrate", "parity", "stopbits", "rs485", "local_echo")
+
+    device_id: LineDeviceId = 1
+    """The address on the line."""
+    port: Annotated[str, Field(min_length=1)]
+    """The serial port, as /dev/ttyUSB0 or COM3; a name under /dev/serial/by-id stays the same when it is replugged."""
+    baudrate: Annotated[int, Field(ge=50, le=4_000_000)] = 19_200
+    """Bits a second."""
+    parity: Annotated[Literal["none", "even", "odd"], BeforeValidator(_parity)] = "even"
+    """none, even or odd."""
+    stopbits: Literal[1, 2] = 1
+    """Devices without parity often want 2."""
+    rs485: Literal["automatic", "kernel", "rts"] = "automatic"
+    """Who turns an RS-485 transceiver round: the adapter itself, the kernel's driver of the port, or we by RTS."""
+    local_echo: bool = False
+    """True for a line or adapter that gives back what is sent."""
+
+    @property
+    def bytesize(self) -> int:
+        """Data bits of a character."""
+        return 8
+
+
+class RtuDeviceOptions(LineOptions):
+    """A device on a serial port that speaks RTU."""
+
+
+class AsciiDeviceOptions(LineOptions):
+    """A device on a serial port that speaks ASCII."""
+
+    shared: ClassVar[tuple[str, ...]] = (*LineOptions.shared, "databits")
+
+    databits: Literal[7, 8] = 7
+    """7 by the specification; many devices want 8."""
+
+    @property
+    def bytesize(self) -> int:
+        """Data bits of a character."""
+        return self.databits
 
 
 def _modicon(value: int | str) -> tuple[Table, int]:
@@ -90,16 +199,19 @@ class PointOptions(Options):
     input: Address | None = None
     """The protocol's own address of an input register, counted from 0."""
     coil: Address | None = None
+    """The protocol's own address of a coil, counted from 0."""
     discrete: Address | None = None
+    """The protocol's own address of a discrete input, counted from 0."""
     modicon: int | str | None = None
     """The one-based notation with the table as its first digit, as 40101 or 400101."""
     type: TypeName | None = None
-    """Without it: bool for coils, discrete inputs and single bits, else uint16."""
+    """How the registers are read. Without it: bool for coils, discrete inputs and single bits, else uint16."""
     length: Annotated[int, Field(ge=1, le=MAX_READ_REGISTERS)] | None = None
     """The registers of a string."""
     bit: Annotated[int, Field(ge=0, le=15)] | None = None
     """One bit of a register, 0 being the least significant."""
     word_order: WordOrder | None = None
+    """The order of the bytes and words of this value, where it is not that of its device."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -31,7 +31,7 @@ class Table(StrEnum):
 
 
 class Function(IntEnum):
-    """The function codes in use (sections 6.1 to 6.16)."""
+    """The function codes in use (sections 6.1 to 6.21)."""
 
     READ_COILS = 0x01
     READ_DISCRETE_INPUTS = 0x02
@@ -42,6 +42,7 @@ class Function(IntEnum):
     WRITE_MULTIPLE_COILS = 0x0F
     WRITE_MULTIPLE_REGISTERS = 0x10
     MASK_WRITE_REGISTER = 0x16
+    READ_DEVICE_IDENTIFICATION = 0x2B
 
 
 READ_FUNCTIONS = {
@@ -110,11 +111,11 @@ class Request:
     echo: bytes
     """What the answer begins with: of a read the function and the byte count, of a write all that it must repeat."""
     reply_size: int
-    """The bytes of an answer that is no exception."""
+    """The bytes of an answer that is no exception; 0 where only the answer itself tells."""
 
     def check(self, pdu: bytes) -> Reply:
         """Tell what an answer says; nothing but the very length and echo asked for passes as data."""
-        if len(pdu) == self.reply_size and pdu.startswith(self.echo):
+        if len(pdu) == (self.reply_size or reply_size(pdu)) and pdu.startswith(self.echo):
             return pdu[len(self.echo) :]
         function = pdu[0]
         if function == self.pdu[0] | 0x80:
@@ -126,6 +127,51 @@ class Request:
         return Flaw.LONG if len(pdu) > self.reply_size else Flaw.ECHO
 
 
+def reply_size(pdu: bytes | bytearray) -> int | None:
+    """The bytes of an answer as its beginning tells them; more than there are while they do not; None: no answer."""
+    function = pdu[0] & 0x7F
+    if function not in _REPLY_SIZES:
+        return None
+    if pdu[0] & 0x80:
+        return 2
+    size = _REPLY_SIZES[function]
+    if size:
+        return size
+    if len(pdu) < 2:
+        return 3
+    if function == Function.READ_DEVICE_IDENTIFICATION:
+        return _identification_size(pdu)
+    count = pdu[1]
+    registers = function in {Function.READ_HOLDING_REGISTERS, Function.READ_INPUT_REGISTERS}
+    return None if not 0 < count <= 2 * MAX_READ_REGISTERS or (registers and count % 2) else 2 + count
+
+
+_REPLY_SIZES: dict[int, int] = {
+    **dict.fromkeys(Function, 0),
+    Function.WRITE_SINGLE_COIL: 5,
+    Function.WRITE_SINGLE_REGISTER: 5,
+    Function.WRITE_MULTIPLE_COILS: 5,
+    Function.WRITE_MULTIPLE_REGISTERS: 5,
+    Function.MASK_WRITE_REGISTER: 7,
+}
+"""Function -> the bytes of its answer; 0 where the answer tells them itself."""
+
+
+def _identification_size(pdu: bytes | bytearray) -> int | None:
+    """The bytes of an answer to function 43 / 14: seven, and two and its text for each object (section 6.21)."""
+    if pdu[1] != _MEI_IDENTIFICATION:
+        return None
+    if len(pdu) < 7:
+        return 7
+    size = 7
+    for _ in range(pdu[6]):
+        if len(pdu) < size + 2:
+            return size + 2
+        size += 2 + pdu[size + 1]
+    return size
+
+
+_MEI_IDENTIFICATION = 0x0E
 _FIELDS = struct.Struct(">BHH")
 
 
@@ -134,6 +180,24 @@ def read(table: Table, address: int, count: int) -> Request:
     function = READ_FUNCTIONS[table]
     size = (count + 7) // 8 if table.is_bits else 2 * count
     return Request(_FIELDS.pack(function, address, count), bytes((function, size)), 2 + size)
+
+
+_TABLES = {function: table for table, function in READ_FUNCTIONS.items()}
+
+
+def place_of(request: Request) -> tuple[Table, int, int]:
+    """The table, the first address and the count that a request is about; the count of a write is 1."""
+    function, address, count = _FIELDS.unpack_from(request.pdu.ljust(5, b"\0"))
+    if function in _TABLES:
+        return _TABLES[function], address, count
+    coils = function in {Function.WRITE_SINGLE_COIL, Function.WRITE_MULTIPLE_COILS}
+    return Table.COIL if coils else Table.HOLDING, address, 1
+
+
+def read_identification(level: int, first: int = 0) -> Request:
+    """Ask what the device is (section 6.21): `level` 1 basic, 2 regular, 3 extended, from object `first` on."""
+    pdu = bytes((Function.READ_DEVICE_IDENTIFICATION, _MEI_IDENTIFICATION, level, first))
+    return Request(pdu, pdu[:3], 0)
 
 
 def _echoed(pdu: bytes, echo: bytes) -> Request:

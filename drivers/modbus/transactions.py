@@ -2,28 +2,34 @@
 
 Rules of this file:
 
-* An answer is given to a request only by its transaction id, and only when device id, function, length and echo agree.
+* Where answers bear a transaction id, an answer is given to a request only by it, and only when device id, function,
+  length and echo agree.
 * A request that was given up leaves a debt: its answer may still come, and is then counted and dropped. Its transaction
   id is not used again while the debt stands.
-* Some devices answer every request with transaction id 0. Such an answer is taken only when one request alone is open
-  and its device owes nothing; else it pays the oldest debt. So what is in doubt is dropped, never guessed.
+* Serial lines have no transaction ids, and some devices answer every request with transaction id 0. Then one request
+  alone is open, and what could also be the answer to a debt pays that debt. So what is in doubt is dropped, never
+  guessed.
+* A device answers in the order in which it was asked. So an answer that can only be that to the open request settles
+  all that was owed before it, and before a request that a debt could be mistaken for comes one that none can be: the
+  request of `probe`.
+* The one question that may be answered by what is late is the same question of the same exchange, repeated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from drivers.modbus.counters import DeviceCounters, LinkCounters
 from drivers.modbus.frames import FramingError
-from drivers.modbus.pdu import Flaw, Refusal, Reply, Request
+from drivers.modbus.pdu import Flaw, Refusal, Reply, Request, place_of, read
 
 DEBT_LIFETIME_S = 60.0
 """How long the answer to a request that was given up is still reckoned with when answers bear no transaction id."""
 MAX_DEBTS = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Transaction:
     """A request that waits for its answer."""
 
@@ -34,20 +40,30 @@ class Transaction:
     """Its place in the caller's list."""
     sent: float
     counters: DeviceCounters
+    exchange: int
+    """Which of the caller's lists it belongs to."""
+    is_probe: bool = False
+
+    def is_repeat_of(self, other: Transaction) -> bool:
+        """Whether an answer to either is one to the other."""
+        return self.exchange == other.exchange and self.request.pdu == other.request.pdu
 
 
 class Transactions:
     """The open requests of one connection, oldest first, and the answers that it still owes."""
 
-    __slots__ = ("_counters", "_debts", "_last", "_open", "answers_zero")
+    __slots__ = ("_counters", "_debts", "_exchange", "_last", "_open", "_size", "numbered")
 
-    def __init__(self, counters: LinkCounters, *, answers_zero: bool = False) -> None:
+    def __init__(self, counters: LinkCounters, size: Callable[[int], int], *, numbered: bool = True) -> None:
+        """`size` tells the bytes of a frame around a PDU of so many bytes."""
         self._counters = counters
+        self._size = size
         self._open: dict[int, Transaction] = {}
         self._debts: dict[int, tuple[float, Transaction]] = {}
         self._last = 0
-        self.answers_zero = answers_zero
-        """Whether an answer bore transaction id 0: such a device can only have one request open at a time."""
+        self._exchange = 0
+        self.numbered = numbered
+        """Whether answers bear transaction ids; else only one request may be open at a time."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -55,27 +71,51 @@ class Transactions:
     def __iter__(self) -> Iterator[Transaction]:
         return iter(self._open.values())
 
-    def begin(self, device_id: int, request: Request, slot: int, now: float, counters: DeviceCounters) -> Transaction:
+    def new_exchange(self) -> None:
+        """Begin another list of requests: what is owed to those before is no answer to these."""
+        self._exchange += 1
+
+    def begin(
+        self,
+        device_id: int,
+        request: Request,
+        slot: int,
+        now: float,
+        counters: DeviceCounters,
+        *,
+        is_probe: bool = False,
+    ) -> Transaction:
         """Open a transaction under an id that nothing else can be answered with."""
         number = self._last % 0xFFFF + 1
         while number in self._open or number in self._debts:
             number = number % 0xFFFF + 1
         self._last = number
-        transaction = Transaction(number, device_id, request, slot, now, counters)
+        transaction = Transaction(number, device_id, request, slot, now, counters, self._exchange, is_probe)
         self._open[number] = transaction
         return transaction
 
     def give_up(self, transaction: Transaction, now: float) -> None:
         """Wait no longer for an answer; should it come, it is known to be late."""
         del self._open[transaction.number]
-        self._debts[transaction.number] = (now, transaction)
-        if len(self._debts) > MAX_DEBTS:
-            del self._debts[next(iter(self._debts))]
+        self._owe(transaction, now)
 
     def give_up_all(self, now: float) -> None:
         """Wait for no answer any longer."""
         for transaction in list(self._open.values()):
             self.give_up(transaction, now)
+
+    def probe(self, device_id: int, request: Request, now: float) -> Request | None:
+        """The request to send before this one, as a debt of the device could be taken for its answer; or None."""
+        if self.numbered or not self._debts:
+            return None
+        owed = [debt.request for debt in self._owed(device_id, now) if not self._is_repeated(debt, request)]
+        if all(debt.echo != request.echo for debt in owed):
+            return None
+        return _unlike(owed)
+
+    def forget(self, device_id: int) -> None:
+        """Reckon with no late answer of a device any longer."""
+        self._debts = {number: debt for number, debt in self._debts.items() if debt[1].device_id != device_id}
 
     def answered(self, number: int, device_id: int, pdu: bytes, now: float) -> tuple[Transaction, Reply] | None:
         """Find the request that an answer belongs to; None for one that is late or that nobody asked for.
@@ -85,7 +125,7 @@ class Transactions:
         transaction = self._open.pop(number, None)
         if transaction is None:
             if number == 0:
-                transaction = self._answered_zero(device_id, now)
+                transaction = self._answered_without_number(device_id, pdu, now)
             elif (debt := self._debts.pop(number, None)) is not None:
                 debt[1].counters.late += 1
             else:
@@ -93,11 +133,13 @@ class Transactions:
             if transaction is None:
                 return None
         counters = transaction.counters
-        counters.bytes_received += len(pdu) + 7
+        counters.bytes_received += self._size(len(pdu))
         reply = transaction.request.check(pdu) if device_id == transaction.device_id else Flaw.DEVICE_ID
         if isinstance(reply, bytes):
             counters.replies += 1
             counters.round_trips.append(now - transaction.sent)
+            if self._debts and not self.numbered:
+                self._settle(transaction)
         elif isinstance(reply, Refusal):
             counters.exceptions[reply.code] += 1
             counters.round_trips.append(now - transaction.sent)
@@ -106,20 +148,63 @@ class Transactions:
                 counters.short += 1
             else:
                 counters.wrong += 1
-            self._debts[transaction.number] = (now, transaction)  # this was another's answer: its own may still come
+            self._owe(transaction, now)  # this was another's answer: its own may still come
         return transaction, reply
 
-    def _answered_zero(self, device_id: int, now: float) -> Transaction | None:
-        """The one request that an answer with transaction id 0 can only belong to."""
-        self.answers_zero = True
-        for number, (given_up, transaction) in self._debts.items():
-            if transaction.device_id == device_id and now - given_up < DEBT_LIFETIME_S:
-                del self._debts[number]
-                transaction.counters.late += 1
-                return None
-        if not self._open:
-            self._counters.unasked += 1
-            return None
+    def _owe(self, transaction: Transaction, now: float) -> None:
+        self._debts[transaction.number] = (now, transaction)
+        if len(self._debts) > MAX_DEBTS:
+            del self._debts[next(iter(self._debts))]
+
+    def _owed(self, device_id: int, now: float) -> list[Transaction]:
+        """What a device may still answer, the oldest first."""
+        return [
+            transaction
+            for since, transaction in self._debts.values()
+            if transaction.device_id == device_id and now - since < DEBT_LIFETIME_S
+        ]
+
+    def _is_repeated(self, debt: Transaction, request: Request) -> bool:
+        return debt.exchange == self._exchange and debt.request.pdu == request.pdu
+
+    def _answered_without_number(self, device_id: int, pdu: bytes, now: float) -> Transaction | None:
+        """The one request that an answer without a transaction id can only belong to."""
+        self.numbered = False
         if len(self._open) > 1:
             raise FramingError("the device answers with transaction id 0 while several requests are open")
-        return self._open.popitem()[1]
+        owed = self._owed(device_id, now)
+        transaction = next(iter(self._open.values()), None)
+        if transaction is not None and transaction.device_id == device_id:
+            is_open = transaction
+            suspects = [
+                debt
+                for debt in owed
+                if not debt.is_repeat_of(is_open) and not isinstance(debt.request.check(pdu), Flaw)
+            ]
+            if not suspects:
+                del self._open[is_open.number]
+                return is_open
+            owed = suspects
+        if owed:
+            del self._debts[owed[0].number]
+            owed[0].counters.late += 1
+        else:
+            self._counters.unasked += 1
+        return None
+
+    def _settle(self, answered: Transaction) -> None:
+        """Forget what a device owed before a request that it has answered."""
+        for number, (_, debt) in list(self._debts.items()):
+            if debt.device_id == answered.device_id:
+                if debt.is_repeat_of(answered):
+                    return
+                del self._debts[number]
+
+
+def _unlike(owed: list[Request]) -> Request:
+    """A harmless request whose answer is like none that is owed: a little less or more of what was asked for before."""
+    echoes = {debt.echo for debt in owed}
+    table, address, count = place_of(owed[-1])
+    step = 8 if table.is_bits else 1
+    counts = [*range(count - step, 0, -step), *range(count + step, count + step * (len(owed) + 2), step)]
+    return next(request for request in (read(table, address, one) for one in counts) if request.echo not in echoes)
