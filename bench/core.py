@@ -1,7 +1,8 @@
 """The tick without I/O: from one register image to the finished JSON of the TagsUpdatedMsg, against Open Pectus.
 
 `python -m bench.core [--json] [--quick]`. Both sides run in a process and an environment of their own and take turns;
-a ratio is the median of the ratios of the turns.
+a ratio is the median of the ratios of the turns. Times are CPU time, of which a computation without I/O has as much as
+wall time on an idle machine, and on a busy one it is still its own.
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ Values as the aggregator takes them (docs/wire.md, "Values"):
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from itertools import chain
 from typing import Any
 
@@ -51,13 +50,10 @@ class TagPacker:
         self._columns = [column for column in columns if len(column)]
         sizes = [len(column) for column in self._columns]
         self._starts: NDArray[np.intp] = np.cumsum([0, *sizes]).astype(np.intp)
-        self._heads = _objects(b'{"name":%b,"tick_time":' % orjson.dumps(name) for name in names)
-        self._tails = {
-            simulated: _objects(
-                _tail(unit, direction, simulated) for unit, direction in zip(units, directions, strict=True)
-            )
-            for simulated in (False, True)
-        }
+        self._heads = _objects(
+            b'%b"simulated":false,"value":' % _head(name, unit, direction)
+            for name, unit, direction in zip(names, units, directions, strict=True)
+        )
         self._words = _objects(orjson.dumps(word) for word in chain.from_iterable(words.values()))
         self._first_word: NDArray[np.intp] = np.full(len(names), -1, np.intp)
         first = 0
@@ -68,7 +64,7 @@ class TagPacker:
     def pack(
         self,
         rows: NDArray[np.intp],
-        absent: NDArray[np.bool_],
+        absent: NDArray[np.bool_] | None,
         tick_time: float,
         source_time: NDArray[np.float64] | None = None,
         simulated: NDArray[np.bool_] | None = None,
@@ -80,23 +76,21 @@ class TagPacker:
         count = rows.size
         if not count:
             return b"[]"
-        bounds = rows.searchsorted(self._starts).tolist()
-        lacking = np.count_nonzero(absent)  # several times faster than any()
-        parts: list[bytes] = [b'%b,"value":' % orjson.dumps(tick_time)] * (4 * count)
+        parts: list[bytes] = [b',"tick_time":%b},' % orjson.dumps(tick_time)] * (3 * count)
         if source_time is not None and np.count_nonzero(source_time >= EARLIEST):
-            parts[1::4] = [b'%b,"value":' % text for text in _texts(sane_times(source_time, tick_time))]
-        parts[0::4] = self._heads[rows].tolist()
-        tails = self._tails[False][rows]
-        if simulated is not None and np.count_nonzero(simulated):
-            tails[simulated] = self._tails[True][rows[simulated]]
-        parts[3::4] = tails.tolist()
+            parts[2::3] = [b',"tick_time":%b},' % text for text in _texts(sane_times(source_time, tick_time))]
+        heads: list[bytes] = self._heads[rows].tolist()
+        for place in () if simulated is None else np.flatnonzero(simulated).tolist():
+            heads[place] = heads[place].replace(b'"simulated":false,"value":', b'"simulated":true,"value":')
+        parts[0::3] = heads
+        bounds = rows.searchsorted(self._starts).tolist()
         for place, column in enumerate(self._columns):
             first, last = bounds[place], bounds[place + 1]
             if first < last:
                 inside = rows[first:last]
                 values = column if last - first == column.size else column[inside - self._starts[place]]
-                texts = self._texts(values, inside, absent[first:last] if lacking else None)
-                parts[4 * first + 2 : 4 * last : 4] = texts
+                texts = self._texts(values, inside, None if absent is None else absent[first:last])
+                parts[3 * first + 1 : 3 * last : 3] = texts
         parts[-1] = parts[-1][:-1] + b"]"
         parts[0] = b"[" + parts[0]
         return b"".join(parts)
@@ -122,13 +116,12 @@ class TagPacker:
         return texts
 
 
-@cache  # tags share their tails, which keeps them in the processor's cache
-def _tail(unit: str | None, direction: str, simulated: bool) -> bytes:
+def _head(name: str, unit: str | None, direction: str) -> bytes:
     direction = _DIRECTIONS.get(direction, "unspecified")
-    return b',"value_unit":%b,"value_formatted":null,"direction":"%b","simulated":%b},' % (
+    return b'{"name":%b,"value_unit":%b,"value_formatted":null,"direction":"%b",' % (
+        orjson.dumps(name),
         orjson.dumps(unit),
         direction.encode(),
-        orjson.dumps(simulated),
     )
 
 

@@ -68,7 +68,10 @@ class Block:
         self._all_good = False
         self.aged = False
         """Whether `stale` was put over what the image says, so that the image must be taken again."""
-        self._scaled = _Scale(specs, self.raw_kind, self.kind) if _needs_scale(specs, self.kind) else None
+        self._scaled: _WholeScale | _RealScale | None = None
+        if _needs_scale(specs, self.kind):
+            whole = self.kind in INTEGER_BOUNDS
+            self._scaled = _WholeScale(specs, self.raw_kind, self.kind) if whole else _RealScale(specs)
         self._sentinels = _sentinels(specs, self.raw_kind)
         self._limits = _Limits(specs, self.kind) if _needs_limits(specs, self.kind) else None
         self._choices = _Choices(specs, self.raw_kind) if self.kind is TagKind.CHOICE else None
@@ -137,35 +140,59 @@ def _needs_scale(specs: Sequence[TagSpec], kind: TagKind) -> bool:
     return kind not in (TagKind.CHOICE, TagKind.TEXT) and not all(is_identity(spec) for spec in specs)
 
 
-class _Scale:
-    """value = raw * scale + offset, in exact integers where both are whole."""
+class _WholeScale:
+    """value = raw * scale + offset in exact integers."""
 
     def __init__(self, specs: Sequence[TagSpec], raw: Kind, kind: TagKind) -> None:
-        self._exact = kind in INTEGER_BOUNDS
-        self._dtype = COLUMN_DTYPES[kind]
-        if not self._exact:
-            self._scale: NDArray[Any] = np.array([spec.scale for spec in specs], np.float64)
-            self._offset: NDArray[Any] = np.array([spec.offset for spec in specs], np.float64)
-            self._shifts = bool(self._offset.any())
-            return
         # Arithmetic modulo 2^64 gives the right bits whenever the true result fits, and the raw values for which it
         # fits are known beforehand, exactly, in Python's integers.
         self._scale = np.array([int(spec.scale) % 2**64 for spec in specs], np.uint64)
         self._offset = np.array([int(spec.offset) % 2**64 for spec in specs], np.uint64)
-        self._shifts = True
         lows, highs = zip(*(_fitting(spec, TagKind(raw), kind) for spec in specs), strict=True)
         self._low = np.array(lows, DTYPES[raw])
         self._high = np.array(highs, DTYPES[raw])
+        self._dtype = COLUMN_DTYPES[kind]
 
     def apply(self, raw: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
-        if not self._exact:
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found by our caller
-                value = raw * self._scale
-                if self._shifts:
-                    value += self._offset
-            return value, codes
         value = (raw.view(np.uint64) * self._scale + self._offset).view(self._dtype)
         return value, _mark(codes, (raw < self._low) | (raw > self._high), OVERFLOW)
+
+
+class _RealScale:
+    """value = raw * scale + offset in float64."""
+
+    def __init__(self, specs: Sequence[TagSpec]) -> None:
+        # 12345 * 0.01 is 123.45000000000002, and 12345 / 100 is 123.45: the scale of one n-th divides by n.
+        divisors = [_divisor(spec.scale) for spec in specs]
+        self._divisor = _unless_all(1.0, divisors)
+        self._scale = _unless_all(
+            1.0, [1.0 if divisor > 1 else spec.scale for spec, divisor in zip(specs, divisors, strict=True)]
+        )
+        self._offset = _unless_all(0.0, [spec.offset for spec in specs])
+
+    def apply(self, raw: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
+        value = raw
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found by our caller
+            if self._divisor is not None:
+                value = value / self._divisor
+            if self._scale is not None:
+                value = value * self._scale
+            if self._offset is not None:
+                value = value + self._offset
+        return value, codes
+
+
+def _unless_all(common: float, values: Sequence[float]) -> NDArray[np.float64] | None:
+    """An operand for each row; None when it would change nothing."""
+    return None if all(value == common for value in values) else np.array(values, np.float64)
+
+
+def _divisor(scale: float) -> float:
+    """The whole number of which a scale is the reciprocal, to the last digit; 1 where there is none."""
+    if not 2**-53 < scale < 1:
+        return 1.0
+    number = round(1 / scale)
+    return float(number) if 1 / number == scale else 1.0
 
 
 def _fitting(spec: TagSpec, raw: TagKind, kind: TagKind) -> tuple[int, int]:

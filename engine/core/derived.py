@@ -242,9 +242,9 @@ class _Program:
         tick.doubtful = None
         signal = self._evaluate(tick)
         workspace.x[slots] = signal.x
-        faults = (
-            add_fault(signal.faults, ~np.isfinite(signal.x), TOO_LARGE) if signal.x.dtype.kind == "f" else signal.faults
-        )
+        faults = signal.faults
+        if signal.x.dtype.kind == "f" and np.count_nonzero(finite := np.isfinite(signal.x)) < finite.size:
+            faults = add_fault(faults, ~finite, TOO_LARGE)
         if faults is None and tick.doubtful is None and (workspace.is_sound or self._ignore):
             workspace.quality[slots] = Quality.GOOD
             workspace.code[slots] = 0

@@ -29,10 +29,12 @@ class Publisher:
     def pack(self, rows: NDArray[np.intp], tick_time: float) -> bytes:
         """The JSON array of TagValues for some rows, ascending, at the tick's unix time."""
         table = self._table
+        # Counting is several times faster than picking, and mostly there is nothing to pick.
+        flawed = np.count_nonzero(table.quality.view(np.bool_))
         return self._packer.pack(
             rows,
-            table.quality[rows] >= _STALE,
+            table.quality[rows] >= _STALE if flawed else None,
             tick_time,
             table.source_time_of(rows),
-            table.simulated[rows],
+            table.simulated[rows] if np.count_nonzero(table.simulated) else None,
         )

@@ -64,7 +64,7 @@ def first_fault(*signals: Signal) -> Faults:
 
 def add_fault(faults: Faults, where: Bools, code: int) -> Faults:
     """Mark instances as faulty where they are not yet."""
-    if not where.any():
+    if not np.count_nonzero(where):  # several times faster than any()
         return faults
     if faults is None:
         return np.where(where, np.uint16(code), np.uint16(0))

@@ -48,14 +48,11 @@ class Integral(State):
     def step(self, tick: Tick, *signals: Signal) -> Signal:
         (signal,) = signals
         total, last = self.fields["total"], self.fields["last"]
-        x: Floats = signal.x.astype(np.float64)
-        piece = (last + x) * (0.5 * tick.elapsed)
+        x: Floats = signal.x
         if signal.faults is not None:
-            x[~signal.sound()] = np.nan
-            piece[~signal.sound()] = 0.0
-        if np.isnan(last).any():
-            piece[np.isnan(last)] = 0.0
-        total += piece
+            x = np.where(signal.sound(), x, np.nan)
+        piece = (last + x) * (0.5 * tick.elapsed)
+        total += np.where(np.isnan(piece), 0.0, piece)
         last[:] = x
         return Signal(total.copy(), signal.faults)
 
@@ -127,12 +124,12 @@ class Ema(State):
     def step(self, tick: Tick, *signals: Signal) -> Signal:
         (signal,) = signals
         mean, at = self.fields["mean"], self.fields["at"]
-        sound = signal.sound()
-        weight = -np.expm1((at - tick.now) / self._seconds)
-        moved = np.where(np.isnan(mean), signal.x, mean + weight * (signal.x - mean))
+        weight = np.expm1((at - tick.now) / self._seconds)
+        moved = np.where(np.isnan(mean), signal.x, mean - weight * (signal.x - mean))
+        sound = True if signal.faults is None else signal.sound()
         np.copyto(mean, moved, where=sound)
         np.copyto(at, tick.now, where=sound)
-        return Signal(mean.copy(), signal.faults)
+        return Signal(moved, signal.faults)
 
 
 class Hold(State):
