@@ -25,8 +25,6 @@ class Event(StrEnum):
 
     RUN_START = "run start"
     BLOCK_START = "block start"
-    COMMAND = "command"
-    """Only when it is asked for by name."""
 
 
 @dataclass(frozen=True, slots=True)

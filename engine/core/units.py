@@ -1,26 +1,53 @@
-"""Units at load: what the units of an expression come to, by pint. Nothing here runs in the tick.
+"""Units at load: what an author may write, and what the units of an expression come to, by pint.
 
-The units that Open Pectus has beyond pint's own (CV, AU, LMH, wt%) are known here too, so that a unit means the same in
-a tag, in an expression and in the aggregator.
+Nothing here runs in the tick. The units that Open Pectus has beyond pint's own (CV, AU, LMH, wt%) are known here, so
+that a unit means the same in a tag, in an expression and in the aggregator.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from decimal import Decimal
+from fractions import Fraction
 from functools import cache
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    import pint
 
 _DEFINITIONS = (
-    "column_volume = 1 = CV",
-    "diavolume = 1 = DV",
-    "m3 = meter ** 3",
-    "m2 = meter ** 2",
-    "dm2 = decimeter ** 2",
-    "cm2 = centimeter ** 2",
-    "LMH = millimeter / hour",
+    "m3 = m**3",
+    "dm3 = dm**3",
+    "cm3 = cm**3",
+    "m2 = m**2",
+    "dm2 = dm**2",
+    "cm2 = cm**2",
+    "LMH = L/m**2/h",
+    "column_volume = 1 = CV",  # a count: what a volume divided by the volume of a column comes to
+    "dead_volume = 1 = DV",
+    "acidity = [acidity] = pH",  # pint alone reads picohenry
+    "ppb = 1e-9",
+    "turbidity = [turbidity] = NTU = FNU",
 )
-_SPELLINGS = {"vol%": "percent", "wt%": "percent", "mol%": "percent"}
+_PERCENTS = {"vol%": "percent", "wt%": "percent", "mol%": "percent"}
+
+
+@cache
+def registry() -> pint.UnitRegistry[Any]:
+    """The one pint registry, in exact fractions so that 0.001 bar a mbar stays 0.001."""
+    import pint  # it takes half a second, so it is loaded when the first unit is read
+
+    # annotated for floats, but made for fractions, too
+    exact = cast("type[float]", Fraction)
+    made: pint.UnitRegistry[Any] = pint.UnitRegistry(non_int_type=exact, autoconvert_offset_to_baseunit=True)
+    for definition in _DEFINITIONS:
+        made.define(definition)
+    return made
+
+
+@cache
+def pint_unit(text: str) -> pint.Unit:
+    """Read a unit; "" is the unit of a plain number. Raises whatever pint's tokenizer, parser and arithmetic raise."""
+    return registry().Unit(_PERCENTS.get(text, text or "dimensionless"))
 
 
 class UnitError(Exception):
@@ -45,15 +72,15 @@ class Unit:
     @property
     def has_offset(self) -> bool:
         """Whether its zero is a matter of convention, as that of degC is."""
-        return not _registry().Quantity(1, self.pint)._is_multiplicative
+        return not registry().Quantity(1, self.pint)._is_multiplicative
 
     @property
     def difference(self) -> Unit:
         """The unit of a difference of two values: a difference of two degC is a multiple of kelvin."""
         if not self.has_offset:
             return self
-        scale, _ = conversion(self, Unit(_registry().kelvin))
-        return Unit(_registry().Unit("kelvin" if scale == 1 else "delta_degF"))
+        scale, _ = conversion(self, Unit(registry().kelvin))
+        return Unit(registry().Unit("kelvin" if scale == 1 else "delta_degF"))
 
     def __mul__(self, other: Unit) -> Unit:
         return Unit(self.difference.pint * other.difference.pint)
@@ -62,43 +89,31 @@ class Unit:
         return Unit(self.difference.pint / other.difference.pint)
 
     def __pow__(self, exponent: float) -> Unit:
-        return Unit(self.difference.pint ** Decimal(repr(exponent)))
-
-
-@cache
-def _registry() -> Any:
-    from pint import UnitRegistry  # pint takes a third of a second to import, and only expressions need it
-
-    registry: Any = cast("Any", UnitRegistry)(
-        autoconvert_offset_to_baseunit=True, non_int_type=Decimal
-    )  # exact factors
-    for definition in _DEFINITIONS:
-        registry.define(definition)
-    return registry
+        return Unit(self.difference.pint ** Fraction(repr(exponent)))
 
 
 @cache
 def unit(text: str) -> Unit | None:
     """Read a unit; None for one that pint does not know, which then goes with everything."""
     try:
-        return Unit(_registry().Unit(_SPELLINGS.get(text, text)), text)
+        return Unit(pint_unit(text), text)
     except Exception:  # noqa: BLE001 - pint raises whatever its tokenizer, parser and evaluator raise
         return None
 
 
 def known_unit(text: str) -> Unit:
     """Read a unit that is known to be known."""
-    return Unit(_registry().Unit(text))
+    return Unit(pint_unit(text))
 
 
 def conversion(source: Unit, target: Unit) -> tuple[float, float]:
     """The scale and offset that bring a value from one unit to another. Raises `UnitError`."""
     from pint.errors import DimensionalityError
 
-    quantity = _registry().Quantity
+    quantity = registry().Quantity
     try:
-        zero = quantity(Decimal(0), source.pint).to(target.pint).magnitude
-        one = quantity(Decimal(1), source.pint).to(target.pint).magnitude
+        zero = quantity(Fraction(0), source.pint).to(target.pint).magnitude
+        one = quantity(Fraction(1), source.pint).to(target.pint).magnitude
     except DimensionalityError as error:
         raise UnitError(f"{source} is {source.dimension}, {target} is {target.dimension}") from error
     return float(one - zero), float(zero)
