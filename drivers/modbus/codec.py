@@ -45,6 +45,9 @@ class Field:
     positions: tuple[int, ...]
     """Where each byte of the value is among those of the wire, most significant first."""
     bit: int | None = None
+    """The bit of its register, or the lowest one of several; None where it is no part of one."""
+    bits: int | None = None
+    """How many bits make its number; None where it is no bit field."""
 
     @property
     def end(self) -> int:
@@ -66,10 +69,11 @@ def field_of(row: int, tag: str, options: PointOptions, device_order: str) -> Fi
         where = text_positions(order, options.count)
     else:
         where = positions(order, options.count)
-        half = data_type.half if options.bit is None else 1 - options.bit // 8
+        half = options.half if options.bit is None else 1 - (options.low_bit or 0) // 8
         if half is not None:
             where = (where[half],)
-    return Field(row, tag, table, address, options.count, data_type, order, where, options.bit)
+    bits = None if options.bits is None else options.bits[1] - options.bits[0] + 1
+    return Field(row, tag, table, address, options.count, data_type, order, where, options.low_bit, bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,10 @@ class _Part:
     cells: NDArray[np.intp]
     masks: Bytes | None
     """(n, 1) which bit of its byte each is; None where any bit counts"""
+    shifts: NDArray[np.uint16] | None
+    """(n,) by how much each bit field is shifted; None where there are none"""
+    ones: NDArray[np.uint16] | None
+    """(n,) a one for each bit of a bit field, after the shift"""
     bcd: bool
 
 
@@ -94,16 +102,15 @@ class Decoder:
 
     def __init__(self, fields: Sequence[Field], starts: Mapping[int, int], image: Image) -> None:
         """Plan the decoding of `fields`; `starts` tells for each row where in the raw bytes its wire bytes begin."""
-        sorts: dict[tuple[Kind, str, int, bool, bool], list[Field]] = {}
+        sorts: dict[tuple[Kind, str, int, bool, bool, bool], list[Field]] = {}
         for field in fields:
             of = field.data_type
-            sorts.setdefault((of.kind, of.layout, len(field.positions), of.is_bcd, field.bit is not None), []).append(
-                field
-            )
+            sort = of.kind, of.layout, len(field.positions), of.is_bcd, field.bit is not None, field.bits is not None
+            sorts.setdefault(sort, []).append(field)
         self._parts: list[_Part] = []
         self._texts: list[tuple[slice, int]] = []
         gather: list[int] = []
-        for (kind, layout, width, bcd, _), alike in sorts.items():
+        for (kind, layout, width, bcd, _, fielded), alike in sorts.items():
             begin = len(gather)
             for field in alike:
                 gather += [starts[field.row] + position for position in field.positions]
@@ -114,10 +121,15 @@ class Decoder:
                     (slice(begin + i * width, begin + (i + 1) * width), int(c)) for i, c in enumerate(cells)
                 ]
                 continue
-            masks = None
-            if alike[0].bit is not None:
+            masks = shifts = ones = None
+            if fielded:
+                shifts = np.array([field.bit for field in alike], np.uint16)
+                ones = np.array([(1 << (field.bits or 0)) - 1 for field in alike], np.uint16)
+            elif alike[0].bit is not None:
                 masks = np.array([[1 << (field.bit or 0) % 8] for field in alike], np.uint8)
-            self._parts.append(_Part(kind, layout, slice(begin, len(gather)), width, rows, cells, masks, bcd))
+            self._parts.append(
+                _Part(kind, layout, slice(begin, len(gather)), width, rows, cells, masks, shifts, ones, bcd)
+            )
         self._gather = np.array(gather, np.intp)
 
     def decode(self, raw: Bytes, image: Image) -> NDArray[np.intp]:
@@ -134,6 +146,8 @@ class Decoder:
                 values, valid = _bcd(found.view(part.layout))
                 column[part.cells] = values
                 invalid = np.concatenate((invalid, part.rows[~valid]))
+            elif part.shifts is not None and part.ones is not None:
+                column[part.cells] = found.view(part.layout).astype(np.uint16) >> part.shifts & part.ones
             else:
                 column[part.cells] = found.view(part.layout)
         if self._texts:
@@ -165,7 +179,8 @@ def _text(data: bytes) -> str:
 
 
 def encode(field: Field, value: bool | int | float | str) -> bytes:
-    """The wire bytes of a value: of a bit b"\\0" or b"\\1", of half a register that byte alone, else whole registers.
+    """The wire bytes of a value: of a bit b"\\0" or b"\\1", of half a register that byte alone, else whole registers,
+    of a bit field with zeros around it.
 
     Raises `UnfitError`, whose message ends a sentence that began with the point, for a value that does not fit.
     """
@@ -176,6 +191,8 @@ def encode(field: Field, value: bool | int | float | str) -> bytes:
         ordered = _encode_text(field, value)
     elif data_type.is_integer:
         ordered = _encode_integer(data_type, value)
+        if field.bits is not None:
+            ordered = _shifted(field, field.bits, int.from_bytes(ordered))
     else:
         ordered = _encode_float(data_type, value)
     if len(ordered) == 1:
@@ -184,6 +201,25 @@ def encode(field: Field, value: bool | int | float | str) -> bytes:
     for position, byte in zip(field.positions, ordered, strict=True):
         wire[position] = byte
     return bytes(wire)
+
+
+def mask_of(field: Field) -> int | None:
+    """The bits of its register that a point takes, as the register is sent; None for one that takes all."""
+    if field.table.is_bits:
+        return None
+    if field.bits is not None:
+        mask = ((1 << field.bits) - 1 << (field.bit or 0)).to_bytes(2)
+        return int.from_bytes(bytes(mask[position] for position in field.positions))
+    if len(field.positions) == 2 * field.count:
+        return None
+    byte = 0xFF if field.bit is None else 1 << field.bit % 8
+    return byte << 8 if field.positions[0] == 0 else byte
+
+
+def _shifted(field: Field, bits: int, value: int) -> bytes:
+    if value >> bits:
+        raise UnfitError(f"is {bits} bits and takes 0 to {(1 << bits) - 1}, not {value}")
+    return (value << (field.bit or 0)).to_bytes(2)
 
 
 def _encode_bool(field: Field, value: bool | int | float | str) -> bytes:

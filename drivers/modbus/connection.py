@@ -70,11 +70,14 @@ class _Batch:
         "requests",
         "timeout",
         "unanswered",
+        "unheard",
         "waiting",
         "window",
     )
 
-    def __init__(self, device: Device, requests: Sequence[Request], once: bool, done: asyncio.Future[None]) -> None:
+    def __init__(
+        self, device: Device, requests: Sequence[Request], once: bool, doubtful: int, done: asyncio.Future[None]
+    ) -> None:
         options = device.options
         self.device = device
         self.requests = requests
@@ -83,8 +86,10 @@ class _Batch:
         self.replies: list[Reply | None] = [None] * len(requests)
         self.waiting = deque(range(len(requests)))
         """The places of requests that are yet to be sent."""
-        self.attempts = [0] * len(requests)
+        self.attempts = [0] * (len(requests) - doubtful) + [options.retries] * doubtful
         self.unanswered = len(requests)
+        self.unheard: list[int] = []
+        """The places of requests that have had no answer, repeats included."""
         self.heard = 0.0
         """When the last reply came: a device answers one after the other, and the next has its time from then."""
         self.window = 1 if options.pause_between_requests_ms else options.window
@@ -115,13 +120,16 @@ class Connection(asyncio.BufferedProtocol):
         self._end = ""
         """Why nothing can be sent any longer; empty while the connection is sound."""
 
-    async def run(self, device: Device, requests: Sequence[Request], *, once: bool) -> list[Reply]:
+    async def run(
+        self, device: Device, requests: Sequence[Request], *, once: bool = False, doubtful: int = 0
+    ) -> list[Reply]:
         """Send requests and wait for all their replies, in the order of the requests.
 
-        `once`: a request is repeated only where the device said that it did nothing. Raises `SilenceError`, or
-        `LinkError` when the connection is lost.
+        `once`: a request is repeated only where the device said that it did nothing. `doubtful`: so many of the last
+        requests are not repeated at all. A request without an answer has the reply `Flaw.SILENCE` where the device
+        answers others. Raises `SilenceError`, or `LinkError` when the connection is lost.
         """
-        batch = _Batch(device, requests, once, self._loop.create_future())
+        batch = _Batch(device, requests, once, doubtful, self._loop.create_future())
         self._batch = batch
         self.transactions.new_exchange()
         try:
@@ -273,13 +281,31 @@ class Connection(asyncio.BufferedProtocol):
                 break
             self.transactions.give_up(transaction, now)
             batch.device.counters.timeouts += 1
-            if (batch.once and not transaction.is_probe) or not self._repeat(batch, transaction.slot):
+            once = batch.once and not transaction.is_probe
+            if not once and self._repeat(batch, transaction.slot):
+                if not transaction.is_probe:
+                    batch.waiting.appendleft(transaction.slot)
+            elif not self._leave(batch, transaction):
                 batch.done.set_exception(SilenceError())
                 return
-            if not transaction.is_probe:
-                batch.waiting.appendleft(transaction.slot)
-        if batch.waiting:
+        if batch.waiting and not batch.done.done():
             self._send()
+
+    @staticmethod
+    def _leave(batch: _Batch, transaction: Transaction) -> bool:
+        """Go on without the answer to one request; False where it seems that the device answers none."""
+        if batch.once or transaction.is_probe or (not batch.heard and batch.unheard):
+            return False
+        batch.unheard.append(transaction.slot)
+        batch.replies[transaction.slot] = Flaw.SILENCE
+        batch.unanswered -= 1
+        if not batch.heard:  # one more chance: the next request is sent once
+            batch.attempts = [batch.device.options.retries] * len(batch.requests)
+        if not batch.unanswered:
+            if not batch.heard:
+                return False
+            batch.done.set_result(None)
+        return True
 
     def _cancel_timers(self) -> None:
         for timer in (self._timer, self._wakeup):

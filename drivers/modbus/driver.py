@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from drivers.contract import DriverError, Group, Image, Options, Point, Remark, groups_of
 from drivers.modbus.connection import Device
+from drivers.modbus.holes import Holes
 from drivers.modbus.lines import AsciiFrames, RtuFrames
 from drivers.modbus.link import Link
 from drivers.modbus.options import (
@@ -55,7 +56,11 @@ class Modbus:
         self.plan: Sequence[str] = [
             describe(name, [plan for plan in plans if plan.group.device == name]) for name in devices
         ]
-        self._readings = [GroupReading(plan, self.devices[plan.group.device], self.link, self.image) for plan in plans]
+        holes = {name: Holes() for name in devices}
+        self._readings = [
+            GroupReading(plan, self.devices[plan.group.device], self.link, self.image, holes[plan.group.device])
+            for plan in plans
+        ]
         self._writings = {name: DeviceWriting(device, self.link) for name, device in self.devices.items()}
 
     @staticmethod

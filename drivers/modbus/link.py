@@ -67,10 +67,13 @@ class Link:
         if connection is not None:
             await connection.close()
 
-    async def exchange(self, device: Device, requests: Sequence[Request], *, once: bool = False) -> list[Reply]:
+    async def exchange(
+        self, device: Device, requests: Sequence[Request], *, once: bool = False, doubtful: int = 0
+    ) -> list[Reply]:
         """Send requests to a device and return their replies in the same order.
 
-        `once`, for writes: a request is repeated only where the device said that it did nothing. Raises `LinkError`
+        `once`, for writes: a request is repeated only where the device said that it did nothing. `doubtful`: so many
+        of the last requests are not repeated when they have no answer. Raises `LinkError`
         when the connection is lost or every device of the link is silent, and `DeviceError` when this one alone is.
         """
         device_id = device.options.device_id
@@ -79,7 +82,7 @@ class Link:
             if connection is None:
                 raise LinkError(f"{self.name}: not connected")
             try:
-                replies = await connection.run(device, requests, once=once)
+                replies = await connection.run(device, requests, once=once, doubtful=doubtful)
             except SilenceError:
                 self._silent.add(device_id)
                 message = self._silence(device, once=once)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -23,6 +24,7 @@ TypeName = Literal[
 Port = Annotated[int, Field(ge=1, le=65_535)]
 LineDeviceId = Annotated[int, Field(ge=1, le=247)]
 """0 is the broadcast, which nobody answers (Serial Line Specification V1.02, section 2.2)."""
+Bit = Annotated[int, Field(ge=0, le=15)]
 Address = Annotated[int, Field(ge=0, le=MAX_ADDRESS)]
 
 
@@ -31,6 +33,22 @@ def _order(value: object) -> object:
 
 
 WordOrder = Annotated[str, BeforeValidator(_order)]
+
+
+def _span(value: object) -> object:
+    """Read "4-7" as (4, 7), and a single number as both its ends. Raises `ValueError`."""
+    if isinstance(value, int):
+        return value, value
+    if isinstance(value, str):
+        found = re.fullmatch(r"(\d+)\s*(?:-|\.\.)\s*(\d+)", value.strip())
+        if found is None or int(found[1]) > int(found[2]):
+            raise ValueError(f"{value!r} is no range: write the first and the last, as 4-7")
+        return int(found[1]), int(found[2])
+    return value
+
+
+Bits = Annotated[tuple[Bit, Bit], BeforeValidator(_span)]
+Range = Annotated[tuple[Address, Address], BeforeValidator(_span)]
 
 
 class DeviceOptions(Options):
@@ -48,6 +66,9 @@ class DeviceOptions(Options):
     """How many registers that nobody asked for may be read to save a request (16 bits count as one)."""
     max_block: Annotated[int, Field(ge=1, le=MAX_READ_REGISTERS)] = MAX_READ_REGISTERS
     """How many registers one request may read (16 coils or discrete inputs count as one)."""
+    readable: Mapping[Table, tuple[Range, ...]] = Field(default_factory=dict[Table, tuple[Range, ...]])
+    """The addresses that it lets be read, as {holding: [0-99, 200-249]}: within a range no gap is too wide, and no
+    request goes past its end."""
     pause_after_connect_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
     """How long a fresh connection is left alone before the first request; the longest of a link's devices counts."""
     pause_between_requests_ms: Annotated[int, Field(ge=0, le=10_000)] = 0
@@ -208,8 +229,12 @@ class PointOptions(Options):
     """How the registers are read. Without it: bool for coils, discrete inputs and single bits, else uint16."""
     length: Annotated[int, Field(ge=1, le=MAX_READ_REGISTERS)] | None = None
     """The registers of a string."""
-    bit: Annotated[int, Field(ge=0, le=15)] | None = None
+    index: Annotated[int, Field(ge=0, le=MAX_ADDRESS)] | None = None
+    """Which element of an array that begins at the address, counted from 0; elements are of `type` and `length`."""
+    bit: Bit | None = None
     """One bit of a register, 0 being the least significant."""
+    bits: Bits | None = None
+    """A number in some bits of a register, as 4-7; 0 is the least significant."""
     word_order: WordOrder | None = None
     """The order of the bytes and words of this value, where it is not that of its device."""
 
@@ -226,13 +251,17 @@ class PointOptions(Options):
             f"a {table}" if table.is_bits else f"an {table} register" if table is Table.INPUT else f"a {table} register"
         )
         if table.is_bits:
-            for key in ("length", "bit", "word_order"):
+            for key in ("length", "bit", "bits", "word_order"):
                 if getattr(self, key) is not None:
                     raise ValueError(f"{a_table} has no {key}: leave it out")
             if self.type not in {None, "bool"}:
                 raise ValueError(f"{a_table} is one bit and its type is bool, not {self.type}")
         if self.bit is not None and self.type not in {None, "bool"}:
             raise ValueError(f"a bit of a register has the type bool, not {self.type}: leave out bit or type")
+        if self.bits is not None and (
+            self.bit is not None or self.index is not None or self.type not in {None, "uint16"}
+        ):
+            raise ValueError("bits of a register are an unsigned number: leave out bit, index and type")
         if self.type == "string" and self.length is None:
             raise ValueError("a string needs length: the number of registers that it takes")
         if self.type != "string" and self.length is not None:
@@ -245,7 +274,34 @@ class PointOptions(Options):
 
     @cached_property
     def place(self) -> tuple[Table, int]:
-        """The table and the protocol address."""
+        """The table and the protocol address, of its element where it is one of an array."""
+        table, address = self._base
+        return table, address + self._within[0]
+
+    @property
+    def _within(self) -> tuple[int, int]:
+        """How many addresses behind the first element it is, and which bit or half of the register there."""
+        index = self.index or 0
+        if self._base[0].is_bits:
+            return index, 0
+        if self.bit is not None:
+            return divmod(self.bit + index, 16)
+        if self.data_type.half is not None:
+            return divmod(self.data_type.half + index, 2)
+        return index * self.count, 0
+
+    @property
+    def low_bit(self) -> int | None:
+        """The bit of its register, or the lowest one of several; None where it is no part of one."""
+        return self.bits[0] if self.bits is not None else None if self.bit is None else self._within[1]
+
+    @property
+    def half(self) -> int | None:
+        """Which byte of its register it is, 0 the more significant; None where it is all of it."""
+        return None if self.data_type.half is None or self.bit is not None else self._within[1]
+
+    @cached_property
+    def _base(self) -> tuple[Table, int]:
         if self.modicon is not None:
             return _modicon(self.modicon)
         for table in Table:
@@ -257,14 +313,14 @@ class PointOptions(Options):
     @property
     def key(self) -> str:
         """The key in which the author gave the address."""
-        return "modicon" if self.modicon is not None else self.place[0].value
+        return "modicon" if self.modicon is not None else self._base[0].value
 
     @property
     def data_type(self) -> DataType:
         """The type, said or understood."""
         if self.type is not None:
             return DATA_TYPES[self.type]
-        return BOOL if self.bit is not None or self.place[0].is_bits else DATA_TYPES["uint16"]
+        return BOOL if self.bit is not None or self._base[0].is_bits else DATA_TYPES["uint16"]
 
     @property
     def count(self) -> int:

@@ -92,6 +92,8 @@ class Refusal:
 class Flaw(StrEnum):
     """Why an answer is not the answer to its request."""
 
+    SILENCE = "the device answers other requests, but not this one"
+
     SHORT = "the device answers with less than was asked for"
     LONG = "the device answers with more than was asked for"
     FUNCTION = "the device answers with another function than was asked for"

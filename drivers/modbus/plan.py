@@ -14,7 +14,7 @@ import numpy as np
 
 from drivers.contract import DriverError, Group, Image
 from drivers.modbus.codec import Bytes, Decoder, Field
-from drivers.modbus.options import DeviceOptions
+from drivers.modbus.options import MAX_ADDRESS, DeviceOptions
 from drivers.modbus.pdu import MAX_READ_BITS, MAX_READ_REGISTERS, Request, Table, read
 
 BITS_PER_REGISTER = 16
@@ -46,9 +46,14 @@ class Block:
         return self.spans[0].address
 
     @property
+    def end(self) -> int:
+        """The address behind the last one that it reads."""
+        return _end(self.spans)
+
+    @property
     def count(self) -> int:
         """How many registers or bits it reads."""
-        return _end(self.spans) - self.address
+        return self.end - self.address
 
     @property
     def fields(self) -> list[Field]:
@@ -103,17 +108,27 @@ def spans_of(fields: Iterable[Field]) -> list[Span]:
     return [Span(address, end, tuple(places[address, end])) for address, end in sorted(places)]
 
 
-def coalesce(spans: Iterable[Span], max_gap: int, max_block: int) -> list[tuple[Span, ...]]:
-    """Gather spans, ascending, into runs no longer than `max_block` with gaps no longer than `max_gap`."""
+def coalesce(
+    spans: Iterable[Span], max_gap: int, max_block: int, readable: Sequence[tuple[int, int]] = ()
+) -> list[tuple[Span, ...]]:
+    """Gather spans, ascending, into runs no longer than `max_block` with gaps no longer than `max_gap`.
+
+    Where it is declared what is `readable` (first and last address of each range), a run is within one range and no
+    gap is too wide there; what is outside is not read across any gap.
+    """
     runs: list[list[Span]] = []
     begin = end = 0
+    within: tuple[int, int] | None = None
     for span in spans:
-        if runs and span.address - end <= max_gap and max(end, span.end) - begin <= max_block:
+        found = next((each for each in readable if each[0] <= span.address and span.end <= each[1] + 1), None)
+        gap = max_gap if not readable else 0 if found is None else MAX_ADDRESS
+        if runs and found == within and span.address - end <= gap and max(end, span.end) - begin <= max_block:
             runs[-1].append(span)
             end = max(end, span.end)
         else:
             runs.append([span])
             begin, end = span.address, span.end
+        within = found
     return [tuple(run) for run in runs]
 
 
@@ -131,7 +146,7 @@ def plan_group(group: Group, fields: Sequence[Field], device: DeviceOptions, ima
                 raise DriverError(
                     f"{group.device}: {field.tag} ({field}) takes {too_long(field.count, device.max_block)}"
                 )
-        for run in coalesce(spans_of(mine), device.max_gap * weight, longest):
+        for run in coalesce(spans_of(mine), device.max_gap * weight, longest, device.readable.get(table, ())):
             first = run[0].address
             block = Block(table, run, offset, read(table, first, _end(run) - first))
             blocks.append(block)

@@ -1,8 +1,11 @@
 """The reading of one group, block by block, and what it learns about places that the device refuses.
 
 A block that is refused for its address (exception 02 or 03) is halved until the points at fault are found. They are
-bad, the others are read around them from then on, and one of them is tried again now and then. Nothing of it is
-forgotten before the process ends.
+bad, the others are read around them from then on, and one of them is tried again now and then. The other groups of the
+device read around them too. Nothing of it is forgotten before the process ends.
+
+A block that alone is not answered at all is halved as well, but one half at a time and seconds apart: each try costs a
+time-out. When all of it is answered again, it is read as one block again.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import numpy as np
 
 from drivers.contract import Image, Quality
 from drivers.modbus.connection import Device
+from drivers.modbus.holes import Holes, place_of
 from drivers.modbus.link import Link
 from drivers.modbus.pdu import ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE, Flaw, Refusal, Reply
 from drivers.modbus.plan import BITS_PER_REGISTER, Block, GroupPlan
@@ -26,6 +30,9 @@ log = logging.getLogger("skidlink.drivers.modbus")
 
 RETRY_LOST_S = 60.0
 """How long a refused place is left alone before it is tried again."""
+
+RETRY_SILENT_S = 5.0
+"""How long a part of a block that is not answered is left alone, as long as it can be divided."""
 
 NOT_DECIMAL = reason_code("the register holds no decimal digits (BCD)")
 
@@ -41,19 +48,23 @@ class _Lost:
     block: Block
     reason: int
     retry_at: float
+    whole: Block | None = None
+    """The block that was not answered, of which it is a part; None for a place that is refused."""
 
 
 class GroupReading:
     """Reads one group into the image."""
 
-    def __init__(self, plan: GroupPlan, device: Device, link: Link, image: Image) -> None:
+    def __init__(self, plan: GroupPlan, device: Device, link: Link, image: Image, holes: Holes) -> None:
         self._plan = plan
         self._device = device
         self._link = link
         self._image = image
         self._raw = np.zeros(plan.raw_size, np.uint8)
-        self._blocks = list(plan.blocks)
+        self._blocks: list[Block] = list(plan.blocks)
         self._lost: list[_Lost] = []
+        self._holes = holes
+        self._known_holes = 0
         self._said: set[str] = set()
 
     async def read(self) -> None:
@@ -62,26 +73,32 @@ class GroupReading:
         Raises `LinkError` or `DeviceError`, the rows untouched.
         """
         now = time.monotonic()
+        if self._known_holes != self._holes.version:
+            self._read_around(now)
         blocks = list(self._blocks)
         retried = next((lost for lost in self._lost if now >= lost.retry_at), None)
-        replies = await self._ask(blocks if retried is None else [*blocks, retried.block])
-        if retried is not None:
-            self._retried(retried, replies.pop(), now)
+        asked = blocks if retried is None else [*blocks, retried.block]
+        replies = await self._ask(asked, doubtful=len(asked) - len(blocks))
         bad: list[tuple[Block, int]] = []
-        for block, reply in zip(blocks, replies, strict=True):
+        for block, reply in zip(blocks, replies[: len(blocks)], strict=True):
             if isinstance(reply, bytes):
                 continue
             if _is_refused_place(reply):
                 await self._find_holes(block, reply, now, bad)
+            elif reply is Flaw.SILENCE:
+                self._blocks.remove(block)
+                self._silent(block, block, now)
             else:
                 bad.append((block, self._trouble(block, reply)))
+        if retried is not None:
+            self._retried(retried, replies[-1], now)
         self._fill(bad)
 
-    async def _ask(self, blocks: Sequence[Block]) -> list[Reply]:
-        """Read blocks and keep what was answered."""
+    async def _ask(self, blocks: Sequence[Block], *, doubtful: int = 0) -> list[Reply]:
+        """Read blocks and keep what was answered; the `doubtful` last ones are asked for once only."""
         if not blocks:
             return []
-        replies = await self._link.exchange(self._device, [block.request for block in blocks])
+        replies = await self._link.exchange(self._device, [block.request for block in blocks], doubtful=doubtful)
         for block, reply in zip(blocks, replies, strict=True):
             if isinstance(reply, bytes):
                 block.store(self._raw, reply)
@@ -148,17 +165,53 @@ class GroupReading:
     def _lose(self, block: Block, reply: Reply, now: float) -> None:
         reason = reason_code(f"the device refuses {block}: {reply}")
         self._lost.append(_Lost(block, reason, now + RETRY_LOST_S))
+        self._holes.add(place_of(block), reason)
         tags = ", ".join(field.tag for field in block.fields)
         log.warning(
             "%s: %s; bad: %s. Correct the address or take the tag out of the UOD; it is asked again every %.0f s",
             self._device.name, reason_text(reason), tags, RETRY_LOST_S,
         )  # fmt: skip
 
+    def _read_around(self, now: float) -> None:
+        """Take over what other groups of the device have learned about it."""
+        self._known_holes = self._holes.version
+        blocks, self._blocks = self._blocks, []
+        for block in blocks:
+            parts, lost = self._holes.split(block)
+            self._blocks += parts
+            self._lost += [_Lost(point, reason, now + RETRY_LOST_S) for point, reason in lost]
+
+    def _silent(self, block: Block, whole: Block, now: float) -> None:
+        """Leave a block that alone is not answered, to try its halves later."""
+        reason = reason_code(f"the device does not answer {whole}, though it answers others")
+        if block is whole:
+            log.warning(
+                "%s: %s; it is tried in parts. Correct the addresses, or set max_block or readable for this device in "
+                "the UOD",
+                self._device.name, reason_text(reason),
+            )  # fmt: skip
+        middle, end = len(block.spans) // 2, len(block.spans)
+        if middle == 0:
+            self._lost.append(_Lost(block, reason, now + RETRY_LOST_S, whole))
+        else:
+            for place, half in enumerate((block.part(0, middle), block.part(middle, end))):
+                self._lost.append(_Lost(half, reason, now + RETRY_SILENT_S * (place + 1), whole))
+
     def _retried(self, lost: _Lost, reply: Reply, now: float) -> None:
         if isinstance(reply, bytes):
             self._lost.remove(lost)
             self._blocks.append(lost.block)
             log.info("%s: %s is answered again", self._device.name, lost.block)
+            if lost.whole is None:
+                self._holes.remove(place_of(lost.block))
+                return
+            spans = set(lost.whole.spans)
+            if all(spans.isdisjoint(other.block.spans) for other in self._lost):
+                others = [block for block in self._blocks if not spans.issuperset(block.spans)]
+                self._blocks = [*others, lost.whole]
+        elif reply is Flaw.SILENCE and lost.whole is not None:
+            self._lost.remove(lost)
+            self._silent(lost.block, lost.whole, now)
         else:
             lost.retry_at = now + RETRY_LOST_S
 

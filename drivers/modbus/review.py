@@ -31,6 +31,15 @@ def _review(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> It
             yield Remark(
                 field.tag, key, f"{field} cannot be written: an output needs a coil or a holding register", error=True
             )
+        ranges = devices[point.device].readable.get(field.table, ())
+        if (
+            point.read
+            and ranges
+            and not any(first <= field.address and field.end <= last + 1 for first, last in ranges)
+        ):
+            yield Remark(
+                field.tag, key, f"{field} is outside of what {point.device} has as readable: correct one of them"
+            )
         max_block = devices[point.device].max_block
         if point.read and not field.table.is_bits and field.count > max_block:
             yield Remark(field.tag, key, f"{field} takes {too_long(field.count, max_block)}", error=True)

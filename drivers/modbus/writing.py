@@ -10,7 +10,7 @@ import asyncio
 import logging
 
 from drivers.contract import DeviceError
-from drivers.modbus.codec import Field, UnfitError, encode
+from drivers.modbus.codec import Field, UnfitError, encode, mask_of
 from drivers.modbus.connection import Device
 from drivers.modbus.link import Link
 from drivers.modbus.pdu import (
@@ -61,8 +61,9 @@ class DeviceWriting:
                 refusal = await self._send_either(
                     field, write_coil(field.address, on=on), write_coils(field.address, [on])
                 )
-            elif len(data) == 1:
-                refusal = await self._write_part(field, data[0])
+            elif (mask := mask_of(field)) is not None:
+                put = int.from_bytes(data) if len(data) == 2 else data[0] * (mask & -mask)
+                refusal = await self._write_part(field, mask, put)
             else:
                 refusal = await self._write_registers(field, data)
         return None if refusal is None else f"{field.tag}: the device refuses to write {field}: {refusal}"
@@ -92,11 +93,8 @@ class DeviceWriting:
             return await self._send(field, several)
         return await self._send_either(field, write_register(field.address, data), several)
 
-    async def _write_part(self, field: Field, part: int) -> Refusal | None:
-        """Write a bit or a half of a register and leave the rest of it as it is."""
-        shift = 8 if field.positions[0] == 0 else 0
-        mask = (0xFF if field.bit is None else 1 << field.bit % 8) << shift
-        put = (part << shift) if field.bit is None else mask * part
+    async def _write_part(self, field: Field, mask: int, put: int) -> Refusal | None:
+        """Write some bits of a register and leave the rest of it as it is."""
         if Function.MASK_WRITE_REGISTER not in self._lacks:
             refusal = await self._send(field, mask_register(field.address, ~mask & 0xFFFF, put))
             if refusal is None or refusal.code != ILLEGAL_FUNCTION:

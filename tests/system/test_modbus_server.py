@@ -6,7 +6,7 @@ import asyncio
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -186,6 +186,19 @@ async def test_holes_anywhere_are_found_once_and_read_around(skid: Skid, seed: i
         assert driver.devices["one"].counters.exceptions[2] == exceptions
         rows = [row for row, address in enumerate(tagged) if address not in holes]
         assert [driver.image.value(row) for row in rows] == [tagged[row] for row in rows]
+
+
+async def test_what_one_scan_group_has_learned_the_others_know(skid: Skid) -> None:
+    skid.refuse(30, 60)
+    fast = [point(f"F{address}", holding=address) for address in (20, 30, 31)]
+    slow = [replace(point(f"S{address}", holding=address), every_ms=1000) for address in (28, 30, 32, 60)]
+    async with driving(skid, [*fast, *slow]) as driver:
+        await driver.read(0)
+        skid.asked.clear()
+        await driver.read(1)
+        assert [row for row in bad(driver) if row >= 3] == [4, 6]
+        assert skid.asked[:2] == [Asked(3, 28, 1), Asked(3, 32, 1)]
+        assert [driver.image.value(row) for row in (3, 5)] == [28, 32]
 
 
 async def test_a_lost_point_comes_back_when_the_device_answers_it_again(

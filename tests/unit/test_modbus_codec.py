@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.contract import Image
-from drivers.modbus.codec import Decoder, Field, UnfitError, encode, field_of
+from drivers.modbus.codec import Decoder, Field, UnfitError, encode, field_of, mask_of
 from drivers.modbus.datatypes import ORDERS
 from drivers.modbus.options import PointOptions
 
@@ -157,3 +157,53 @@ def test_values_that_do_not_fit_are_refused(options: dict[str, Any], value: Any,
 
 def test_whole_floats_fit_integers() -> None:
     assert encode(field(holding=0, type="uint16"), 5.0) == b"\0\5"
+
+
+@pytest.mark.parametrize("order", ["AB", "BA"])
+@given(st.integers(0, 0xFFFF), st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15)), min_size=1, max_size=8))
+def test_bit_fields_are_cut_out_and_put_back(order: str, register: int, ranges: list[tuple[int, int]]) -> None:
+    ends = [(min(pair), max(pair)) for pair in ranges]
+    fields = [field(row, holding=0, bits=f"{low}-{high}", word_order=order) for row, (low, high) in enumerate(ends)]
+    wire = register.to_bytes(2, "big" if order == "AB" else "little")
+    values, _ = decoded(fields, wire, [0] * len(fields))
+    assert values == [int(f"{register:016b}"[15 - high : 16 - low], 2) for low, high in ends]
+    for one, value in zip(fields, values, strict=True):
+        mask = mask_of(one)
+        assert mask is not None
+        assert int.from_bytes(encode(one, value)) == int.from_bytes(wire) & mask
+
+
+def test_a_bit_field_takes_no_more_than_its_bits() -> None:
+    with pytest.raises(UnfitError, match="is 3 bits and takes 0 to 7, not 8"):
+        encode(field(holding=0, bits="4-6"), 8)
+
+
+@given(
+    st.sampled_from([*FORMATS, "string", "bit", "int8_high", "uint8_low", "coil"]),
+    st.integers(0, 20),
+    st.binary(min_size=256, max_size=256),
+)
+def test_an_element_of_an_array_is_where_struct_finds_it(name: str, index: int, raw: bytes) -> None:
+    options: dict[str, Any] = {"holding": 0, "type": name, "index": index}
+    expected: Any
+    if name == "string":
+        options["length"] = 3
+        raw = bytes(byte & 0x7F for byte in raw)
+        expected = raw[6 * index : 6 * index + 6].split(b"\0", 1)[0].rstrip(b" ").decode()
+    elif name == "bit":
+        options = {"holding": 0, "bit": 3, "index": index}
+        register, bit = divmod(3 + index, 16)
+        expected = bool(struct.unpack_from(">H", raw, 2 * register)[0] >> bit & 1)
+    elif name in {"int8_high", "uint8_low"}:
+        place = index + (name == "uint8_low")
+        expected = struct.unpack_from("b" if name == "int8_high" else "B", raw, place)[0]
+    elif name == "coil":
+        options = {"coil": 5, "index": index}
+        raw = bytes(byte & 1 for byte in raw)
+        expected = bool(raw[5 + index])
+    else:
+        expected = struct.unpack_from(f">{FORMATS[name]}", raw, index * struct.calcsize(FORMATS[name]))[0]
+    one = field(**options)
+    width = 1 if one.table.is_bits else 2
+    values, _ = decoded([one], raw, [width * one.address])
+    assert same(values[0], expected)

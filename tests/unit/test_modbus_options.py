@@ -52,7 +52,12 @@ def test_modicon_that_is_no_address(modicon: int | str) -> None:
         ({"holding": 0, "type": "int32", "word_order": "middle"}, "'middle' is not a word order; use ABCD"),
         ({"holding": 0, "type": "int32", "word_order": "GHEFCDAB"}, "for 4 registers, not for 2; use one of ABCD"),
         ({"holding": 65_536}, "less than or equal to 65535"),
-        ({"holding": 1, "bits": 3}, "Extra inputs are not permitted"),
+        ({"holding": 1, "bytes": 3}, "Extra inputs are not permitted"),
+        ({"holding": 1, "bits": "7-4"}, "'7-4' is no range: write the first and the last, as 4-7"),
+        ({"holding": 1, "bits": "4-16"}, "less than or equal to 15"),
+        ({"holding": 1, "bits": "4-7", "type": "int16"}, "leave out bit, index and type"),
+        ({"coil": 1, "bits": "4-7"}, "a coil has no bits"),
+        ({"holding": 65_530, "type": "float32", "index": 3}, "runs past 65535"),
     ],
 )
 def test_what_a_point_cannot_be(options: dict[str, Any], message: str) -> None:

@@ -122,3 +122,17 @@ def test_scan_groups_are_planned_apart_and_writing_points_not_at_all() -> None:
 def test_a_point_longer_than_a_block_is_refused() -> None:
     with pytest.raises(DriverError, match=r"pump: A \(holding 0\) takes 2 registers, more than the max_block 1"):
         ModbusTcp({"pump": TcpDeviceOptions(host="h", max_block=1)}, [point("A", holding=0, type="float32")])
+
+
+def test_what_is_readable_is_read_across_any_gap_and_never_past_its_end() -> None:
+    device = TcpDeviceOptions(host="h", readable={"holding": ["0-59", "60-99", "200..260"]}, max_gap=8)  # type: ignore[arg-type]
+    points = [point(f"T{address}", holding=address) for address in (0, 50, 59, 60, 99, 100, 105, 200, 260)]
+    fields = fields_of({"pump": device}, points)
+    (group,) = groups_of(points)
+    plan = plan_group(group, fields, device, Image([field.data_type.kind for field in fields]))
+    assert [(block.address, block.end) for block in plan.blocks] == [
+        (0, 60), (60, 100), (100, 101), (105, 106), (200, 261),
+    ]  # fmt: skip
+    remarks = ModbusTcp.review({"pump": device}, points)
+    assert [remark.tag for remark in remarks] == ["T100", "T105"]
+    assert remarks[0].message == "holding 100 is outside of what pump has as readable: correct one of them"
