@@ -35,8 +35,8 @@ class Side:
         wall, cpu = perf_counter(), process_time()
         for _ in range(polls):
             if not kept:
-                for batch in driver._polls[0]._batches:
-                    batch.reader.forget()
+                for batch in driver._readings[0]._batches:
+                    batch.reader._layout = None
             await driver.read(0)
         return {"cpu": (process_time() - cpu) / polls, "wall": (perf_counter() - wall) / polls}
 

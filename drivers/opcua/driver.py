@@ -16,8 +16,9 @@ from drivers.opcua.codec import status_text
 from drivers.opcua.hints import hints
 from drivers.opcua.link import Link, node_text
 from drivers.opcua.nodes import MISSING, NO_NAMESPACE, Absent, Node, find_nodes
-from drivers.opcua.plan import make_plan
+from drivers.opcua.plan import make_plan, mode_of
 from drivers.opcua.poll import Poll
+from drivers.opcua.subscription import Subscription, Subscriptions
 
 _log = logging.getLogger("skidlink.drivers.opcua")
 
@@ -40,8 +41,9 @@ class OpcUa:
         self._link = Link(first.endpoint, timeout_s, first.access)
         self._nodes: Sequence[Node | Absent] = ()
         self._binding = NO_BINDING
-        self._polls: Sequence[Poll] = ()
+        self._readings: Sequence[Poll | Subscription] = ()
         """One a group."""
+        self._subscriptions = Subscriptions(self._link)
         self._looked = 0.0
         self._changed = ""
         """A tag whose node is no longer what it was at the last `open`."""
@@ -68,23 +70,30 @@ class OpcUa:
             if devices[other].access != devices[first].access
             for point in points
             if point.device == other
+        ] + [
+            Remark(
+                point.tag, key, "is for tags that are subscribed to: write mode: subscribe, or delete it", error=True
+            )
+            for point in points
+            if not point.read or mode_of(devices, point) == "poll"
+            for key in ("sampling_ms", "server_deadband")
+            if key in point.options.model_fields_set
         ]
 
     async def open(self) -> None:
         """Connect, find every node and learn what it holds. A node that is not there makes its own tags bad."""
+        await self._subscriptions.stop()
         await self._link.open()
         try:
             self._nodes = await find_nodes(self._link, self._plan.addresses)
             self._binding = bind(self._plan, self._nodes, self.image)
+            self._readings = [self._reading(group) for group in range(len(self.groups))]
+            await self._subscriptions.start([found for found in self._readings if isinstance(found, Subscription)])
             await self._tell_unfit()
         except BaseException:
             await self.close()
             raise
         self.image = self._binding.image
-        self._polls = [
-            Poll(self._link, request, self.image, self._plan.devices[group.device])
-            for group, request in zip(self.groups, self._binding.requests, strict=True)
-        ]
         self.plan = self._plan.lines(self._link.limits.read)
         self._changed = ""
         self._elements.clear()
@@ -95,7 +104,8 @@ class OpcUa:
         self._require_open()
         if time.monotonic() - self._looked > LOOK_AGAIN_AFTER_S:
             await self._look_again()
-        for cell in await self._polls[group].read():
+        self._subscriptions.require_sound()
+        for cell in await self._readings[group].read():
             if self._plan.places[cell.row].declared is None:
                 self._changed = self._plan.places[cell.row].tag
 
@@ -124,9 +134,19 @@ class OpcUa:
     async def close(self) -> None:
         """Let the session go, within about a second."""
         self._binding = NO_BINDING
-        self._polls = ()
+        self._readings = ()
         self._nodes = ()
+        await self._subscriptions.stop()
         await self._link.close()
+
+    def _reading(self, number: int) -> Poll | Subscription:
+        group, request = self.groups[number], self._binding.requests[number]
+        options = self._plan.devices[group.device]
+        if not self._plan.subscribed[number]:
+            return Poll(self._link, request, self._binding.image, options)
+        rows: list[int] = group.rows.tolist()
+        wishes = {row: self._plan.options[row] for row in rows}
+        return Subscription(self._link, request, self._binding.image, options, group.every_ms, wishes)
 
     async def _overwriting(self, sent: Mapping[int, ua.WriteValue]) -> list[int]:
         """Rows of array elements that the server would write over their whole array, as it heeds no index range.

@@ -85,13 +85,13 @@ _binary: Any = ua_binary
 """Untyped, as it reads from streams of unknown kinds too."""
 
 
-def _type_id(number: int) -> bytes:
+def type_id(number: int) -> bytes:
     """The node id in four bytes by which a message begins: OPC 10000-6 5.2.2.9."""
     return struct.pack("<BBH", 1, 0, number)
 
 
-_READ_REQUEST = _type_id(ObjectIds.ReadRequest_Encoding_DefaultBinary)
-_READ_RESPONSE = _type_id(ObjectIds.ReadResponse_Encoding_DefaultBinary)
+_READ_REQUEST = type_id(ObjectIds.ReadRequest_Encoding_DefaultBinary)
+_READ_RESPONSE = type_id(ObjectIds.ReadResponse_Encoding_DefaultBinary)
 _PLAIN_HEADER_END = frozenset(b"\0" + strings + b"\0\0\0" for strings in (b"\xff\xff\xff\xff", b"\0\0\0\0"))
 """No diagnostics, no string table, no additional header: how the header of nearly every answer ends."""
 _HEADER_SIZE = 28
@@ -143,6 +143,12 @@ class Records:
     tails: NDArray[np.intp]
     """Where status and times begin."""
 
+    @property
+    def begins(self) -> NDArray[np.intp]:
+        """Where each begins, with what stands before it."""
+        ends = self.tails + _tail_sizes(self)
+        return np.concatenate((np.array([self.begin], np.intp), ends[:-1]))[: ends.size]
+
     def times(self, timestamp: Timestamp) -> NDArray[np.intp]:
         """Where the time of each is; -1 where it has none, or none is asked for."""
         if timestamp == "tick":
@@ -155,16 +161,19 @@ class Records:
         return np.where(self.masks & flag, places, -1)
 
 
-def results_begin(body: bytes) -> int:
-    """Where the results of a read response begin: at their count. Raises `ua.UaError` if it holds an error."""
-    if body[:4] == _READ_RESPONSE and body[16:20] == b"\0\0\0\0" and body[20:_HEADER_SIZE] in _PLAIN_HEADER_END:
+def results_begin(body: bytes, expected: bytes = _READ_RESPONSE) -> int:
+    """Where an answer goes on after its header; in a read response that is at the count of its results.
+
+    Raises `ua.UaError` if it holds an error, or is no answer of the type that is expected.
+    """
+    if body[:4] == expected and body[16:20] == b"\0\0\0\0" and body[20:_HEADER_SIZE] in _PLAIN_HEADER_END:
         return _HEADER_SIZE
     buffer = Buffer(body)
     type_id = _binary.nodeid_from_binary(buffer)
     header: Any = _binary.struct_from_binary(ua.ResponseHeader, buffer)
     header.ServiceResult.check()
-    if _binary.nodeid_to_binary(type_id) != _READ_RESPONSE:
-        raise ua.UaError(f"a read was answered with {type_id.to_string()}")
+    if _binary.nodeid_to_binary(type_id) != expected:
+        raise ua.UaError(f"a request was answered with {type_id.to_string()}")
     return buffer.cur_pos
 
 
@@ -313,10 +322,13 @@ def _after_diagnostics(body: bytes, position: int, depth: int) -> int:
 
 def values_of(body: bytes) -> list[ua.DataValue]:
     """The results of a read response by asyncua's decoder, each on its own: one that it cannot decode says so."""
-    begin = results_begin(body)
-    records = scan(body, begin)
-    first: list[int] = [begin + 4, *(records.tails + _tail_sizes(records))[:-1].tolist()]
-    return [_value_of(body, start, encoding) for start, encoding in zip(first, records.encodings.tolist(), strict=True)]
+    return decode_each(body, scan(body, results_begin(body)))
+
+
+def decode_each(body: bytes, records: Records, prefix: int = 0) -> list[ua.DataValue]:
+    """The data values by asyncua's decoder, each on its own."""
+    places = zip((records.begins + prefix).tolist(), records.encodings.tolist(), strict=True)
+    return [_value_of(body, start, encoding) for start, encoding in places]
 
 
 def _value_of(body: bytes, start: int, encoding: int) -> ua.DataValue:
@@ -409,12 +421,12 @@ class Layout:
     def fill(self, body: bytes, image: Image) -> list[Cell]:
         """Put the values of a message that fits into their rows; return the cells to be learned anew."""
         for numbers in self._numbers:
-            image.columns[numbers.kind][numbers.positions] = _anywhere(body, numbers.dtype)[numbers.places]
+            image.columns[numbers.kind][numbers.positions] = anywhere(body, numbers.dtype)[numbers.places]
         image.quality[self.rows] = self.qualities
         image.reason[self.rows] = self.reasons
         seconds = np.full(self.rows.size, np.nan)
         if self._timed.size:
-            seconds[self._timed] = _unix(_anywhere(body, np.dtype("<i8"))[self._times])
+            seconds[self._timed] = _unix(anywhere(body, np.dtype("<i8"))[self._times])
         image.source_time[self.rows] = seconds
         changed = [odd[0] for odd in self._odd if _settle(body, *odd, image)]
         return changed + self._unknown
@@ -460,7 +472,7 @@ def _statuses(body: bytes, records: Records) -> NDArray[np.uint32]:
     found = np.zeros(records.masks.size, np.uint32)
     given = np.flatnonzero(records.masks & _HAS_STATUS)
     if given.size:
-        found[given] = _anywhere(body, np.dtype("<u4"))[records.tails[given]]
+        found[given] = anywhere(body, np.dtype("<u4"))[records.tails[given]]
     return found
 
 
@@ -469,7 +481,7 @@ def _lengths(body: bytes, records: Records) -> NDArray[np.intp]:
     found = np.zeros(records.masks.size, np.intp)
     arrays = np.flatnonzero(records.encodings & _ARRAY)
     if arrays.size:
-        found[arrays] = _anywhere(body, np.dtype("<i4"))[records.starts[arrays]]
+        found[arrays] = anywhere(body, np.dtype("<i4"))[records.starts[arrays]]
     return found
 
 
@@ -494,7 +506,7 @@ def _care(body: bytes, records: Records) -> NDArray[np.uint8]:
     return care
 
 
-def _anywhere(body: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
+def anywhere(body: bytes, dtype: np.dtype[Any]) -> NDArray[Any]:
     """A view of a message in which element i is the value that begins at byte i."""
     return np.ndarray((max(len(body) - dtype.itemsize + 1, 0),), dtype, body, strides=(1,))
 

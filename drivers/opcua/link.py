@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 from asyncua import ua
 from asyncua.client.client import Client
 from asyncua.client.ua_session import UaSession
+from asyncua.ua import ua_binary
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
@@ -47,6 +48,8 @@ _MOST_IN_FLIGHT = 16
 _GOODBYE_S = 1.0
 """How long the server may take to let the session go."""
 
+_binary: Any = ua_binary
+"""Untyped, as it reads from streams of unknown kinds too."""
 _PINS = Pins()
 
 _Item = TypeVar("_Item")
@@ -73,15 +76,17 @@ class Limits:
     write: int = 0
     browse: int = 0
     translate: int = 0
+    monitor: int = 0
 
 
-Operation = Literal["read", "write", "browse", "translate"]
+Operation = Literal["read", "write", "browse", "translate", "monitor"]
 
 _LIMIT_NODES: dict[Operation, int] = {
     "read": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
     "write": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite,
     "browse": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerBrowse,
     "translate": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerTranslateBrowsePathsToNodeIds,
+    "monitor": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall,
 }
 
 
@@ -301,6 +306,47 @@ class Link:
     @property
     def _about_certificate(self) -> str:
         return "" if self._own is None else self._own.advice
+
+    async def subscribe(self, wanted: ua.CreateSubscriptionParameters) -> Any:
+        """Create a subscription, and say what the server has made of it. Raises `LinkError`.
+
+        It is asked for its notifications by `publish`: asyncua's own loop would decode each value by itself.
+        """
+        request: Any = ua.CreateSubscriptionRequest()
+        request.Parameters = wanted
+        async with self._deadline("subscribing"):
+            body = await self._protocol.send_request(request, self.timeout_s)
+            answer = _binary.struct_from_binary(ua.CreateSubscriptionResponse, body)
+            answer.ResponseHeader.ServiceResult.check()
+            return answer.Parameters
+
+    async def monitor(
+        self,
+        subscription: int,
+        items: Sequence[ua.MonitoredItemCreateRequest],
+        timestamps: ua.TimestampsToReturn,
+    ) -> list[Any]:
+        """Add items to a subscription; say what the server has made of each. Raises `LinkError`."""
+
+        async def request(batch: Sequence[ua.MonitoredItemCreateRequest]) -> list[Any]:
+            wanted = ua.CreateMonitoredItemsParameters(
+                SubscriptionId=ua.IntegerId(subscription),
+                TimestampsToReturn=timestamps,
+                ItemsToCreate=list(batch),
+            )
+            return list(await self._session.create_monitored_items(wanted))
+
+        async with self._deadline("subscribing"):
+            return await self._in_batches("monitor", items, request)
+
+    async def publish(self, acknowledged: Sequence[ua.SubscriptionAcknowledgement]) -> bytes:
+        """Wait for the next notification of any subscription, however long it takes: its bytes.
+
+        Raises what asyncua raises, as it is.
+        """
+        request: Any = ua.PublishRequest()
+        request.Parameters.SubscriptionAcknowledgements = list(acknowledged)
+        return bytes(await self._protocol.send_request(request, 0))
 
     @property
     def _session(self) -> UaSession:

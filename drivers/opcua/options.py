@@ -18,6 +18,8 @@ DEFAULT_PORT = 4840
 
 _CREDENTIALS = re.compile(r"^([^/]*//)[^/]*@")
 
+Mode = Literal["poll", "subscribe"]
+
 TypeName = Literal[
     "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "string"
 ]
@@ -30,8 +32,8 @@ class DeviceOptions(Options):
 
     endpoint: str
     """As opc.tcp://192.0.2.10:4840, with the path that the server asks for."""
-    mode: Literal["poll"] = "poll"
-    """poll: every group is read at its cadence in batched requests."""
+    mode: Mode = "poll"
+    """poll: read at the cadence of each tag, in batched requests; subscribe: the server says what has changed."""
     timeout_ms: int = Field(default=2000, ge=50, le=60_000)
     """How long the server may take to answer, and to accept a connection."""
     security: SecurityName = "auto"
@@ -120,6 +122,13 @@ class PointOptions(Options):
     """Which element of an array, from 0; those of a matrix are counted row by row."""
     type: TypeName | None = None
     """What the node is declared to hold; else it is learned from the server at each connect."""
+
+    mode: Mode | None = None
+    """How this tag is read, where it is not as its device says."""
+    sampling_ms: int | None = Field(default=None, ge=0)
+    """How often the server looks at a subscribed node, 0 as often as it can; else at the cadence of the tag."""
+    server_deadband: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    """The server keeps a subscribed value to itself that differs by no more than this, in the node's own unit."""
 
     @field_validator("node")
     @classmethod

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import get_args
 
+import numpy as np
 from asyncua import ua
 
 from drivers.contract import Group, Kind, Point, groups_of
 from drivers.opcua.address import Address, parse_address
 from drivers.opcua.codec import KINDS
-from drivers.opcua.options import DeviceOptions, PointOptions
+from drivers.opcua.options import DeviceOptions, Mode, PointOptions
 
 DECLARED = {
     "bool": ua.VariantType.Boolean,
@@ -55,6 +57,10 @@ class Plan:
     addresses: Sequence[Address]
     """Each node once, however many points take elements of it."""
     groups: Sequence[Group]
+    subscribed: Sequence[bool]
+    """One a group: whether it is subscribed to, not polled."""
+    options: Sequence[PointOptions]
+    """One a point."""
 
     def nodes_of(self, group: int) -> list[int]:
         """The nodes that a group reads, each once: positions in `addresses`."""
@@ -68,8 +74,9 @@ class Plan:
             nodes = len(self.nodes_of(number))
             requests = len(list(batches(nodes, limit)))
             cadences = sum(other.device == group.device for other in self.groups)
+            how = f"{_count(requests, 'request')} read{'s' if requests == 1 else ''}"
             found.append(
-                f"{group.device}: {_count(requests, 'request')} read{'s' if requests == 1 else ''} "
+                f"{group.device}: {'a subscription follows' if self.subscribed[number] else how} "
                 f"{_count(nodes, 'node')} for {_count(group.rows.size, 'tag')}"
                 f"{f' every {group.every_ms} ms' if cadences > 1 else ''}"
             )
@@ -82,15 +89,31 @@ def make_plan(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> 
     addresses: list[Address] = []
     places: list[Place] = []
     for point in points:
-        options = point.options
-        if not isinstance(options, PointOptions):
-            raise TypeError(f"tag {point.tag}: an OPC UA point takes opcua.PointOptions, not {type(options).__name__}")
+        options = _options(point)
         if options.node not in known:
             known[options.node] = len(addresses)
             addresses.append(parse_address(options.node))
         declared = None if options.type is None else DECLARED[options.type]
         places.append(Place(point.tag, point.device, known[options.node], options.index, declared))
-    return Plan(devices, places, addresses, groups_of(points))
+    groups, subscribed = _groups(devices, points)
+    return Plan(devices, places, addresses, groups, subscribed, [_options(point) for point in points])
+
+
+def mode_of(devices: Mapping[str, DeviceOptions], point: Point) -> Mode:
+    """How a point is read: as it says itself, else as its device says."""
+    return _options(point).mode or devices[point.device].mode
+
+
+def _groups(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> tuple[list[Group], list[bool]]:
+    """Group by device and cadence, polled and subscribed points apart."""
+    groups: list[Group] = []
+    subscribed: list[bool] = []
+    for mode in get_args(Mode):
+        rows = [row for row, point in enumerate(points) if mode_of(devices, point) == mode]
+        found = groups_of([points[row] for row in rows])
+        groups += [replace(group, rows=np.array(rows, np.intp)[group.rows]) for group in found]
+        subscribed += [mode == "subscribe"] * len(found)
+    return groups, subscribed
 
 
 def batches(count: int, limit: int) -> Iterator[slice]:
@@ -98,6 +121,13 @@ def batches(count: int, limit: int) -> Iterator[slice]:
     requests = 1 if limit == 0 else -(-count // limit)
     for request in range(requests if count else 0):
         yield slice(count * request // requests, count * (request + 1) // requests)
+
+
+def _options(point: Point) -> PointOptions:
+    if not isinstance(point.options, PointOptions):
+        kind = type(point.options).__name__
+        raise TypeError(f"tag {point.tag}: an OPC UA point takes opcua.PointOptions, not {kind}")
+    return point.options
 
 
 def _count(number: int, noun: str) -> str:

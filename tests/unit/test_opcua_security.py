@@ -117,7 +117,7 @@ def test_devices_of_one_session_have_one_password() -> None:
     }
     on = [Point("FT01", "b", PointOptions(node="i=1"), 100)]
     assert [(remark.tag, remark.error) for remark in OpcUa.review(devices, on)] == [("FT01", True)]
-    assert OpcUa.review({"a": devices["a"]}, on) == []
+    assert OpcUa.review({"b": devices["b"]}, on) == []
 
 
 def test_passwords_come_from_where_they_are_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

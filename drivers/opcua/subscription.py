@@ -1,0 +1,285 @@
+"""Reading one group by subscription: the server says what changes; a reading only puts that into the rows.
+
+Rules of this file:
+
+* No value is waited for that may never come: every node is read once before it is monitored.
+* Nothing is lost between server and rows: notifications are taken as they come, and one that is missing, by its
+  sequence number, breaks the link, so that all is read anew.
+* A subscription that says nothing for longer than it has promised is dead, however sound the connection looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from asyncua import ua
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.status_codes import StatusCodes
+
+from drivers.contract import Image, LinkError
+from drivers.opcua.binding import Request
+from drivers.opcua.codec import Cell, decode, status_text
+from drivers.opcua.fastpath import DECODING_ERRORS, Cells, Layout, decode_each
+from drivers.opcua.link import Link
+from drivers.opcua.notification import HANDLE_SIZE, Change, Notification, parse
+from drivers.opcua.options import DeviceOptions, PointOptions
+from drivers.opcua.poll import TIMESTAMPS, Poll
+
+_log = logging.getLogger("skidlink.drivers.opcua")
+
+KEEP_ALIVE_S = 1.0
+"""How often a subscription without changes says that it lives, if its publishing interval is not longer."""
+_MISSED_KEEP_ALIVES = 2
+"""After so many of them, and the time-out, a subscription is taken for dead."""
+_LIFETIME_KEEP_ALIVES = 30
+"""After so many that it could not deliver the server drops the subscription; 3 at least: OPC 10000-4 5.14.1.1."""
+_PUBLISH_REQUESTS = 2
+"""Waiting at the server, so that it has one at hand while the other is on its way."""
+_LAST_SEQUENCE = 0xFFFF_FFFF
+"""After it comes 1: OPC 10000-4 7.9."""
+
+
+class Subscription:
+    """One group of one subscription."""
+
+    def __init__(
+        self,
+        link: Link,
+        request: Request,
+        image: Image,
+        options: DeviceOptions,
+        every_ms: int,
+        wishes: Mapping[int, PointOptions],
+    ) -> None:
+        """`wishes` is row -> what the author asks of its point."""
+        self._link = link
+        self._request = request
+        self._image = image
+        self._options = options
+        self._every_ms = every_ms
+        self._wishes = wishes
+        self._cells = Cells(request.cells)
+        self._polled: Poll | None = None
+        """Reads the nodes that the server does not monitor."""
+        self._rows: list[list[int]] = [[] for _ in request.nodes]
+        """Of each node the rows that it feeds."""
+        for cell in request.cells:
+            self._rows[cell.answer].append(cell.row)
+        self._changed: list[Cell] = []
+        self._sequence = 0
+        self._heard = math.inf
+        self._patience_s = math.inf
+        self.id = 0
+
+    async def start(self) -> None:
+        """Read every node once, then have the server monitor it. Raises `LinkError`."""
+        poll = Poll(self._link, self._request, self._image, self._options)
+        self._changed = await poll.read()
+        if not self._request.nodes:
+            self._polled = poll  # which notices a lost link
+            return
+        interval = max(self._every_ms, 1)
+        keep_alives = max(1, round(KEEP_ALIVE_S * 1000 / interval))
+        revised = await self._link.subscribe(
+            ua.CreateSubscriptionParameters(
+                RequestedPublishingInterval=ua.Duration(interval),
+                RequestedLifetimeCount=ua.Counter(keep_alives * _LIFETIME_KEEP_ALIVES),
+                RequestedMaxKeepAliveCount=ua.Counter(keep_alives),
+                MaxNotificationsPerPublish=ua.Counter(0),
+                PublishingEnabled=True,
+                Priority=ua.Byte(0),
+            )
+        )
+        self.id = int(revised.SubscriptionId)
+        alive_s = revised.RevisedPublishingInterval / 1000 * revised.RevisedMaxKeepAliveCount
+        self._patience_s = alive_s * _MISSED_KEEP_ALIVES + self._link.timeout_s
+        await self._monitor()
+        self._heard = time.monotonic()
+
+    async def read(self) -> list[Cell]:
+        """Return the cells whose node must be learned anew. Raises `LinkError` when the subscription is dead."""
+        if time.monotonic() - self._heard > self._patience_s:
+            raise LinkError(
+                f"{self._link.endpoint}: the subscription has said nothing for {self._patience_s:.1f} s, though the "
+                "connection stands: it is made anew"
+            )
+        changed, self._changed = self._changed, []
+        return changed if self._polled is None else changed + await self._polled.read()
+
+    def take(self, body: bytes, notification: Notification) -> None:
+        """Put what has changed into the rows. Raises `ua.UaError` when something is missing or it has ended."""
+        self._heard = time.monotonic()
+        expected = 1 if self._sequence == _LAST_SEQUENCE else self._sequence + 1
+        if notification.sequence != expected:
+            raise ua.UaError(f"notification {expected} is missing, {notification.sequence} has come")
+        if notification.ended is not None:
+            raise ua.UaError(f"the server has ended the subscription: {status_text(notification.ended)}")
+        if notification.keep_alive:
+            return
+        self._sequence = notification.sequence
+        for change in notification.changes:
+            self._changed += self._fill(body, change)
+
+    def _fill(self, body: bytes, change: Change) -> list[Cell]:
+        timestamp = self._options.timestamp
+        slots = np.full(len(self._request.nodes), -1, np.intp)
+        known = np.flatnonzero(change.handles < slots.size)
+        slots[change.handles[known]] = known  # the last of several values for one node stays
+        if self._options.fast_path:
+            layout = Layout(body, change.records, self._cells, slots[self._cells.answers], timestamp)
+            return layout.fill(body, self._image)
+        answers = decode_each(body, change.records, HANDLE_SIZE)
+        cells = [replace(cell, answer=int(slots[cell.answer])) for cell in self._cells.cells if slots[cell.answer] >= 0]
+        found = {cell.row for cell in decode(answers, cells, self._image, timestamp)}
+        return [cell for cell in self._cells.cells if cell.row in found]
+
+    async def _monitor(self) -> None:
+        """Monitor the nodes; those that the server refuses are polled."""
+        nodes = self._request.nodes
+        items = [self._item(number, node) for number, node in enumerate(nodes)]
+        statuses = [found.StatusCode.value for found in await self._monitored(items)]
+        again = [
+            number for number, status in enumerate(statuses) if status in _FILTER_REFUSED and _filter(items[number])
+        ]
+        if again:
+            names = ", ".join(self._name(number) for number in again[:5])
+            _log.warning("%s: the server has no deadband for %s: every change comes", self._link.endpoint, names)
+            for number in again:
+                items[number].RequestedParameters.Filter = None
+            retried = await self._monitored([items[number] for number in again])
+            for number, found in zip(again, retried, strict=True):
+                statuses[number] = found.StatusCode.value
+        refused = [number for number, status in enumerate(statuses) if status >> 30]
+        if refused:
+            _log.warning(
+                "%s: the server does not monitor %d of %d nodes, as that of %s (%s): these are polled",
+                self._link.endpoint,
+                len(refused),
+                len(nodes),
+                self._name(refused[0]),
+                status_text(statuses[refused[0]]),
+            )
+        if refused:
+            self._polled = Poll(self._link, _part(self._request, refused), self._image, self._options)
+
+    async def _monitored(self, items: Sequence[ua.MonitoredItemCreateRequest]) -> list[Any]:
+        return await self._link.monitor(self.id, items, TIMESTAMPS[self._options.timestamp])
+
+    def _name(self, number: int) -> str:
+        return self._wishes[self._rows[number][0]].node
+
+    def _item(self, number: int, node: Any) -> Any:
+        wishes = [self._wishes[row] for row in self._rows[number]]
+        samplings = [self._every_ms if wish.sampling_ms is None else wish.sampling_ms for wish in wishes]
+        deadband = min((wish.server_deadband for wish in wishes), default=0.0)
+        wanted: Any = ua.MonitoringParameters(
+            ClientHandle=ua.IntegerId(number),
+            SamplingInterval=ua.Duration(min(samplings)),
+            QueueSize=ua.Counter(1),
+            DiscardOldest=True,
+        )
+        wanted.Filter = (
+            ua.DataChangeFilter(
+                Trigger=ua.DataChangeTrigger.StatusValue,
+                DeadbandType=ua.UInt32(ua.DeadbandType.Absolute),
+                DeadbandValue=ua.Double(deadband),
+            )
+            if deadband
+            else None
+        )
+        monitored = ua.ReadValueId(node.NodeId, ua.IntegerId(AttributeIds.Value))
+        return ua.MonitoredItemCreateRequest(monitored, ua.MonitoringMode.Reporting, wanted)
+
+
+_FILTER_REFUSED = frozenset(
+    (
+        StatusCodes.BadFilterNotAllowed,
+        StatusCodes.BadMonitoredItemFilterInvalid,
+        StatusCodes.BadMonitoredItemFilterUnsupported,
+        StatusCodes.BadDeadbandFilterInvalid,
+    )
+)
+
+
+def _filter(item: Any) -> Any:
+    return item.RequestedParameters.Filter
+
+
+def _part(request: Request, numbers: Sequence[int]) -> Request:
+    """The same request for some of its nodes only."""
+    places = {number: place for place, number in enumerate(numbers)}
+    cells = [replace(cell, answer=places[cell.answer]) for cell in request.cells if cell.answer in places]
+    return Request([request.nodes[number] for number in numbers], cells)
+
+
+class Subscriptions:
+    """Those of one session: they share its publish requests."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._known: dict[int, Subscription] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._failure: LinkError | None = None
+
+    async def start(self, subscriptions: Sequence[Subscription]) -> None:
+        """Create them all, and listen. Raises `LinkError`."""
+        for subscription in subscriptions:
+            await subscription.start()
+            if subscription.id:
+                self._known[subscription.id] = subscription
+        if self._known:
+            names = [f"publish request {number} of {self._link.endpoint}" for number in range(_PUBLISH_REQUESTS)]
+            self._tasks = [asyncio.create_task(self._listen(), name=name) for name in names]
+
+    async def stop(self) -> None:
+        """Listen no more; never raises."""
+        tasks, self._tasks = self._tasks, []
+        self._known = {}
+        self._failure = None
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        for task in tasks:
+            if not task.cancelled() and (error := task.exception()):
+                _log.error("%s: listening to subscriptions ended", self._link.endpoint, exc_info=error)
+
+    def require_sound(self) -> None:
+        """Raises `LinkError` when a subscription has failed."""
+        if self._failure is not None:
+            raise self._failure
+
+    async def _listen(self) -> None:
+        """Keep one publish request at the server, until something fails."""
+        acknowledged: list[ua.SubscriptionAcknowledgement] = []
+        while self._failure is None:
+            try:
+                body = await self._link.publish(acknowledged)
+                acknowledged = self._take(body)
+            except ua.UaStatusCodeError as error:
+                if error.code == StatusCodes.BadTooManyPublishRequests:
+                    return  # the server keeps fewer; the other request goes on
+                self._failure = self._link.broken("listening to a subscription", error)
+            except LinkError as error:
+                self._failure = error
+            except (OSError, *DECODING_ERRORS) as error:
+                self._failure = self._link.broken("listening to a subscription", error)
+
+    def _take(self, body: bytes) -> list[ua.SubscriptionAcknowledgement]:
+        notification = parse(body)
+        subscription = self._known.get(notification.subscription)
+        if subscription is None:
+            return []
+        subscription.take(body, notification)
+        if notification.keep_alive:
+            return []
+        return [
+            ua.SubscriptionAcknowledgement(ua.IntegerId(notification.subscription), ua.Counter(notification.sequence))
+        ]
