@@ -94,15 +94,14 @@ class Core:
         """The rows to publish now, ascending; they count as published from here on."""
         return self._diff.changed(now)
 
-    def reset(self, what: Event | Iterable[str]) -> None:
-        """Let functions with a memory begin anew: in all tags that an event resets, or in those named."""
-        if isinstance(what, Event):
-            what = [
-                spec.name
-                for spec in self.table.specs
-                if isinstance(spec.source, FromExpression) and what in spec.source.reset_on
-            ]
-        self._derived.reset(what)
+    def reset(self, names: Iterable[str] = (), *, event: Event | None = None) -> None:
+        """Let functions with a memory begin anew: in the tags named, and in all that an event resets."""
+        reset_by_event = [
+            spec.name
+            for spec in self.table.specs
+            if isinstance(spec.source, FromExpression) and event in spec.source.reset_on
+        ]
+        self._derived.reset([*names, *reset_by_event])
 
     def adopt(self, old: Core) -> None:
         """Take over from a core that was planned for other images: values, quality, what was published, memory.

@@ -6,6 +6,7 @@ that a unit means the same in a tag, in an expression and in the aggregator.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache
@@ -50,6 +51,16 @@ def pint_unit(text: str) -> pint.Unit:
     return registry().Unit(_PERCENTS.get(text, text or "dimensionless"))
 
 
+def dimension_of(unit: pint.Unit) -> str:
+    """The dimension of a unit as people read it: "[length]^3 [time]^-1"."""
+    return _product(dict(unit.dimensionality.items()))
+
+
+def _product(powers: Mapping[str, Any]) -> str:
+    # pint's own formatter cannot spell the exact fractions that powers are here
+    return " ".join(name if power == 1 else f"{name}^{power}" for name, power in powers.items()) or "a plain number"
+
+
 class UnitError(Exception):
     """Two units do not go together; the message shows the dimensions of both."""
 
@@ -63,24 +74,26 @@ class Unit:
     """As its author wrote it; "" for one that was computed."""
 
     def __str__(self) -> str:
-        return self.text or f"{self.pint:~}" or "1"
+        return self.text or _product({registry().get_symbol(name): power for name, power in self.pint._units.items()})
 
     @property
     def dimension(self) -> str:
-        return str(self.pint.dimensionality)
+        """As "[length]^3 [time]^-1"."""
+        return dimension_of(self.pint)
 
     @property
     def has_offset(self) -> bool:
         """Whether its zero is a matter of convention, as that of degC is."""
-        return not registry().Quantity(1, self.pint)._is_multiplicative
+        quantity: Any = registry().Quantity
+        return not quantity(1, self.pint)._is_multiplicative
 
     @property
     def difference(self) -> Unit:
         """The unit of a difference of two values: a difference of two degC is a multiple of kelvin."""
         if not self.has_offset:
             return self
-        scale, _ = conversion(self, Unit(registry().kelvin))
-        return Unit(registry().Unit("kelvin" if scale == 1 else "delta_degF"))
+        scale, _ = conversion(self, known_unit("kelvin"))
+        return known_unit("kelvin" if scale == 1 else "delta_degF")
 
     def __mul__(self, other: Unit) -> Unit:
         return Unit(self.difference.pint * other.difference.pint)
@@ -110,7 +123,7 @@ def conversion(source: Unit, target: Unit) -> tuple[float, float]:
     """The scale and offset that bring a value from one unit to another. Raises `UnitError`."""
     from pint.errors import DimensionalityError
 
-    quantity = registry().Quantity
+    quantity: Any = registry().Quantity
     try:
         zero = quantity(Fraction(0), source.pint).to(target.pint).magnitude
         one = quantity(Fraction(1), source.pint).to(target.pint).magnitude

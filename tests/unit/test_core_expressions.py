@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,12 +68,12 @@ def test_sound_expressions(text: str, unit: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "unit", "column", "message", "near"),
     [
-        ("PT01 + FT01", None, 6, "'+' cannot join bar and L/h: L/h is [length] ** 3 / [time], bar is [mass]", None),
-        ("PT01 * 2", "L/h", 1, "cannot become L/h: bar is [mass] / [length] / [time] ** 2, L/h is", None),
+        ("PT01 + FT01", None, 6, r"'\+' cannot join bar and L/h: L/h is .*\[length\].*, bar is .*\[mass\]", None),
+        ("PT01 * 2", "L/h", 1, r"bar cannot become L/h: bar is .*\[mass\].*, L/h is .*\[length\]", None),
         ("PT1 + 1", None, 1, "no tag is named PT1", "PT01"),
         ("1 + LT", None, 5, "no tag is named LT", "`LT-1 top`"),
         ("squirt(PT01)", None, 1, "no function is named 'squirt'", "sqrt"),
-        ("sqrt(PT01, 2)", None, 1, "takes 1 argument, not 2: sqrt(a)", None),
+        ("sqrt(PT01, 2)", None, 1, r"takes 1 argument, not 2: sqrt\(a\)", None),
         ("PT01 and Running", None, 6, "argument 1 has to be a condition, not a number", None),
         ("Running + 1", None, 9, "argument 1 has to be a number, not a condition", None),
         ("mean(PT01, PT02)", None, 1, "argument 2 has to be a plain number, not a number", None),
@@ -83,7 +85,7 @@ def test_sound_expressions(text: str, unit: str | None) -> None:
         ("PT01 == 'x'", None, 9, "PT01 is no text", None),
         ("sin(PT01)", None, 1, "sin: bar cannot become rad", None),
         ("PT01 +", None, 7, "the expression ends where a tag, a number or a function is expected", None),
-        ("(PT01", None, 6, "the expression ends where ')' is expected", None),
+        ("(PT01", None, 6, r"the expression ends where '\)' is expected", None),
         ("PT01 PT02", None, 6, "'PT02' stands where an operator is expected", None),
         ("PT01 = 2", None, 6, "compare with ==", None),
         ("PT01.real", None, 5, "an expression has no attributes", None),
@@ -97,7 +99,7 @@ def test_sound_expressions(text: str, unit: str | None) -> None:
 def test_faults(text: str, unit: str | None, column: int, message: str, near: str | None) -> None:
     (fault,) = faults_of(text, unit)
     assert (fault.tag, fault.column, fault.near) == ("D", column, near)
-    assert message in fault.message
+    assert re.search(message, fault.message)
 
 
 def test_all_faults_at_once_and_the_sound_ones_in_order() -> None:

@@ -236,9 +236,9 @@ def test_what_is_reset_by_what() -> None:
 
     assert totals(0.0) == [0, 0, 0]
     assert totals(10.0) == [10, 10, 10]
-    core.reset(Event.BLOCK_START)
+    core.reset(event=Event.BLOCK_START)
     assert totals(11.0) == [11, 11, 0]
-    core.reset(Event.RUN_START)
+    core.reset(event=Event.RUN_START)
     assert totals(12.0) == [0, 12, 0]
     core.reset(["Never"])
     assert totals(13.0) == [1, 0, 1]

@@ -35,10 +35,10 @@ def test_a_run() -> None:
 
     assert tick(0.0, "Stopped", 100.0) == shown(0, 0, 0, 0, 0, 0)
     assert tick(5.0, "Stopped", 110.0) == shown(0, 0, 10, 2.5, 10, 2.5)
-    core.reset(Event.RUN_START)
+    core.reset(event=Event.RUN_START)
     assert tick(10.0, "Running", 120.0) == shown(0, 0, 0, 0, 0, 0)
     assert tick(17.5, "Running", 124.0) == shown(7.5, 7.5, 4, 1, 4, 1)
-    core.reset(Event.BLOCK_START)
+    core.reset(event=Event.BLOCK_START)
     assert tick(18.0, "Paused", 126.0) == shown(8, 8, 6, 1.5, 0, 0)
     assert tick(20.0, "Paused", 128.0) == shown(10, 8, 8, 2, 2, 0.5)
     assert tick(21.0, "Stopped", 128.0) == shown(11, 8, 8, 2, 2, 0.5)
