@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
+
+from engine.core.units import dimension_of, pint_unit, registry
 
 if TYPE_CHECKING:
     import pint
@@ -46,22 +48,6 @@ OTHERS = (
 )  # fmt: skip
 """More units of a process lab, to guess from when an author mistypes one; pint knows hundreds beside these."""
 
-_DEFINITIONS = (
-    "m3 = m**3",
-    "dm3 = dm**3",
-    "cm3 = cm**3",
-    "m2 = m**2",
-    "dm2 = dm**2",
-    "cm2 = cm**2",
-    "LMH = L/m**2/h",
-    "column_volume = [column_volume] = CV",
-    "dead_volume = [dead_volume] = DV",
-    "acidity = [acidity] = pH",  # pint alone reads picohenry
-    "ppb = 1e-9",
-    "turbidity = [turbidity] = NTU = FNU",
-)
-_PERCENTS = {"vol%": "percent", "wt%": "percent", "mol%": "percent"}
-
 
 class UnitError(ValueError):
     """A unit that nobody knows, or two that do not convert; `near` is the nearest known unit, if any."""
@@ -80,18 +66,6 @@ class Conversion:
 
 
 @cache
-def registry() -> pint.UnitRegistry[Any]:
-    """The one pint registry, in exact fractions so that 0.001 bar a mbar stays 0.001."""
-    import pint
-
-    # annotated for floats, but made for fractions, too
-    made: pint.UnitRegistry[Any] = pint.UnitRegistry(non_int_type=cast("type[float]", Fraction))
-    for definition in _DEFINITIONS:
-        made.define(definition)
-    return made
-
-
-@cache
 def parse_unit(text: str | None) -> pint.Unit:
     """Read a unit; None and "" are the unit of a plain number.
 
@@ -100,7 +74,7 @@ def parse_unit(text: str | None) -> pint.Unit:
     import pint
 
     try:
-        return registry().Unit(_PERCENTS.get(text or "", text or "dimensionless"))
+        return pint_unit(text or "")
     # pint's parser lets pass what its tokenizer and its arithmetic raise
     except (
         pint.PintError,
@@ -148,9 +122,7 @@ def conversion(source: str | None, target: str | None) -> Conversion:
 
 def shown(unit: str | None) -> str:
     """A unit with its dimension, for messages: "L/h ([length]^3 [time]^-1)"."""
-    powers = parse_unit(unit).dimensionality.items()
-    dimension = " ".join(name if power == 1 else f"{name}^{power}" for name, power in powers) or "a plain number"
-    return f"{unit or 'no unit'} ({dimension})"
+    return f"{unit or 'no unit'} ({dimension_of(parse_unit(unit))})"
 
 
 def compatible_units(unit: str | None) -> list[str]:

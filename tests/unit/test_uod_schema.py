@@ -42,7 +42,7 @@ def test_a_tag_takes_the_common_keys_and_those_of_one_driver(schema: dict[str, A
 
 def test_every_common_key_is_described(schema: dict[str, Any]) -> None:
     for name, definition in schema["$defs"].items():
-        common = Tag.model_fields if name.endswith("tag") else definition["properties"]
+        common = Tag.model_fields if name.endswith("tag") else definition.get("properties", {})
         if name.endswith("device"):
             common = {"driver", "every_ms", "stale_after_ms", "description"}
         silent = [key for key in common if "description" not in definition["properties"][key]]
