@@ -12,7 +12,7 @@ READY := $(VENV)/.ready
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo skid test unit check lint types imports format interop bench bench-env lock clean
+.PHONY: help env demo skid test unit check lint types imports format interop bench bench-env docs lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -57,6 +57,10 @@ imports: $(READY) ## import-linter: who may know whom
 format: $(READY) ## Format the code and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
+
+docs: $(READY) ## Build the documentation into build/site
+	@$(PIP) install --group docs
+	@$(BIN)/mkdocs build --strict --quiet
 
 lock: ## Write requirements.lock anew from the newest versions that pyproject.toml allows
 	@$(PYTHON) tools/make_venv.py .venv-lock --clear
