@@ -58,6 +58,14 @@ format: $(READY) ## Format the code and fix what can be fixed
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+bench: bench-env ## Measure against the peers (ARGS=--quick for a first look)
+	@for bench in core modbus opcua uplink; do \
+		if [ -f bench/$$bench.py ]; then echo "== bench.$$bench"; $(BIN)/python -m bench.$$bench $(ARGS) || exit 1; fi; \
+	done
+
+bench-env: $(READY) ## Make an environment for each peer in .bench-env
+	@$(BIN)/python -m bench.environments
+
 docs: $(READY) ## Build the documentation into build/site
 	@$(PIP) install --group docs
 	@$(BIN)/mkdocs build --strict --quiet
