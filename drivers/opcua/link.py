@@ -97,6 +97,8 @@ class Reference:
     node: ua.NodeId
     namespace: int
     name: str
+    node_class: int
+    """0 where it was not asked for."""
 
 
 class TooMuchAtOnce(Exception):  # noqa: N818 - it asks for smaller requests; nothing is wrong
@@ -491,7 +493,7 @@ async def _together(work: Sequence[Coroutine[Any, Any, _Answer]]) -> list[_Answe
 
 
 def _reference(found: Any) -> Reference:
-    return Reference(found.NodeId, found.BrowseName.NamespaceIndex, found.BrowseName.Name or "")
+    return Reference(found.NodeId, found.BrowseName.NamespaceIndex, found.BrowseName.Name or "", int(found.NodeClass))
 
 
 SERVER_STATE = value_of(standard_node(ObjectIds.Server_ServerStatus_State))

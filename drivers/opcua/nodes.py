@@ -59,23 +59,28 @@ class Absent:
 
 async def find_nodes(link: Link, addresses: Sequence[Address]) -> list[Node | Absent]:
     """Find and learn the node of each address. Raises `LinkError`."""
-    ids: dict[int, ua.NodeId] = {}
-    absent: dict[int, Absent] = {}
+    located = await locate(link, addresses)
+    ids = {place: found for place, found in enumerate(located) if not isinstance(found, Absent)}
+    learned = dict(zip(ids, await _learn(link, list(ids.values())), strict=True))
+    return [found if isinstance(found, Absent) else learned[place] for place, found in enumerate(located)]
+
+
+async def locate(link: Link, addresses: Sequence[Address]) -> list[ua.NodeId | Absent]:
+    """The node id of each address; that of a node id is not looked up. Raises `LinkError`."""
+    located: list[ua.NodeId | Absent] = []
     paths: dict[int, BrowsePath] = {}
     for place, address in enumerate(addresses):
         if any(_index_of(link, namespace) is None for namespace in _namespaces(address)):
-            absent[place] = Absent(NO_NAMESPACE)
+            located.append(Absent(NO_NAMESPACE))
         elif isinstance(address, Identifier):
-            ids[place] = make_node_id(address.value, _index_of(link, address.namespace) or 0, address.type)
+            located.append(make_node_id(address.value, _index_of(link, address.namespace) or 0, address.type))
         else:
+            located.append(Absent(MISSING))
             paths[place] = address
     for place, found in zip(paths, await follow(link, [path.steps for path in paths.values()]), strict=True):
-        if found is None:
-            absent[place] = Absent(MISSING)
-        else:
-            ids[place] = found
-    learned = dict(zip(ids, await _learn(link, list(ids.values())), strict=True))
-    return [absent[place] if place in absent else learned[place] for place in range(len(addresses))]
+        if found is not None:
+            located[place] = found
+    return located
 
 
 async def follow(link: Link, paths: Sequence[Sequence[Step]]) -> list[ua.NodeId | None]:
@@ -114,7 +119,7 @@ async def _learn(link: Link, ids: Sequence[ua.NodeId]) -> list[Node | Absent]:
     answers = await link.read([value_of(node, attribute) for attribute in wanted for node in ids]) if ids else []
     count = len(ids)
     values, ranks = answers[:count], answers[2 * count :]
-    types = await _built_in_types(link, [_data_type(answer) for answer in answers[count : 2 * count]])
+    types = await built_in_types(link, [data_type_of(answer) for answer in answers[count : 2 * count]])
     found: list[Node | Absent] = []
     for node, value, takes, rank in zip(ids, values, types, ranks, strict=True):
         status = 0 if value.StatusCode is None else value.StatusCode.value
@@ -130,7 +135,7 @@ async def _learn(link: Link, ids: Sequence[ua.NodeId]) -> list[Node | Absent]:
     return found
 
 
-async def _built_in_types(link: Link, data_types: Sequence[ua.NodeId | None]) -> list[Type | None]:
+async def built_in_types(link: Link, data_types: Sequence[ua.NodeId | None]) -> list[Type | None]:
     """The built-in type by which values of each data type are encoded; None for the abstract and the unknown.
 
     A type that is none itself is followed to its supertypes, all of them a level at a time: OPC 10000-6 5.1.2.
@@ -167,6 +172,7 @@ def _is_array(rank: ua.DataValue) -> bool | None:
     return None if found is None or found in {ua.ValueRank.Any, ua.ValueRank.ScalarOrOneDimension} else found >= 0
 
 
-def _data_type(answer: ua.DataValue) -> ua.NodeId | None:
+def data_type_of(answer: ua.DataValue) -> ua.NodeId | None:
+    """The data type in the answer to a read of that attribute."""
     found = None if answer.Value is None else answer.Value.Value
     return found if isinstance(found, ua.NodeId) else None

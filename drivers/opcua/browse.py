@@ -1,0 +1,228 @@
+"""Looking at a server's nodes: the tree below one of them, with types, access and values."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from asyncua import ua
+from asyncua.ua.attribute_ids import AttributeIds
+from asyncua.ua.object_ids import ObjectIds
+
+from drivers.opcua.address import BrowsePath, Identifier, Step, parse_address
+from drivers.opcua.codec import KINDS, as_text, status_text
+from drivers.opcua.hints import hints
+from drivers.opcua.link import Link, Reference, standard_node, value_of
+from drivers.opcua.nodes import Absent, built_in_types, data_type_of, locate
+
+_OBJECT, _VARIABLE = int(ua.NodeClass.Object), int(ua.NodeClass.Variable)
+_SERVER = standard_node(ObjectIds.Server)
+_HIERARCHICAL = standard_node(ObjectIds.HierarchicalReferences)
+_READ, _WRITE = 1, 2
+"""Bits of an access level: OPC 10000-3 8.57."""
+_SHOWN_ELEMENTS = 8
+
+
+@dataclass(slots=True)
+class Entry:
+    """One node."""
+
+    node: ua.NodeId
+    step: Step
+    depth: int
+    parent: Entry | None
+    variable: bool
+    type: str = ""
+    """Built-in type of its values, as "Double" or "Int32[3]"; "" for an object."""
+    readable: bool = False
+    writable: bool = False
+    """By the user who looks."""
+    value: str = ""
+    children: list[Entry] = field(default_factory=list["Entry"])
+
+    @property
+    def path(self) -> str:
+        """The steps to it from where the browse began."""
+        above = self.parent.path if self.parent else ""
+        return f"{above}/{self.step}" if above else str(self.step)
+
+    @property
+    def access(self) -> str:
+        """ "rw", "r", "w" or ""."""
+        return ("r" if self.readable else "") + ("w" if self.writable else "")
+
+    def walk(self) -> Iterator[Entry]:
+        """It and all below it, as a tree is read."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """What was found."""
+
+    root: Entry
+    namespaces: Sequence[str]
+    cut_off: bool
+    """There are more nodes than were asked for."""
+
+    def node_text(self, entry: Entry) -> str:
+        """The node id with the URI of its namespace, which survives a PLC download."""
+        index = entry.node.NamespaceIndex
+        text = entry.node.to_string()
+        if index == 0 or index >= len(self.namespaces):
+            return text
+        return f"nsu={self.namespaces[index]};{text.partition(';')[2]}"
+
+    def find(self, pattern: str) -> list[Entry]:
+        """Entries whose name or path fits a pattern as `FT*`; without * and ?, all that hold it. Case is ignored."""
+        wanted = pattern.casefold() if re.search(r"[*?\[]", pattern) else f"*{pattern.casefold()}*"
+        return [
+            entry
+            for entry in self.root.walk()
+            if fnmatch.fnmatchcase(entry.step.name.casefold(), wanted)
+            or fnmatch.fnmatchcase(entry.path.casefold(), wanted)
+        ]
+
+
+async def browse(link: Link, path: str, depth: int, limit: int, progress: Callable[[int], None] | None = None) -> Tree:
+    """The tree below a path or node id, level by level, at most `limit` nodes.
+
+    `progress` is called with the number of nodes found. Raises `ValueError` when the path leads nowhere, with what is
+    near, and `LinkError`.
+    """
+    address = parse_address(path)
+    node = (await locate(link, [address]))[0]
+    if isinstance(node, Absent) or not await _exists(link, node):
+        raise ValueError((await hints(link, [address]))[0])
+    root = Entry(node, _first_step(address), 0, None, variable=False)
+    seen = {root.node}
+    level, count, cut_off = [root], 1, False
+    while level and level[0].depth < depth and not cut_off:
+        below: list[Entry] = []
+        answers = await link.browse([_children_of(entry.node) for entry in level])
+        for entry, references in zip(level, answers, strict=True):
+            for reference in references:
+                if reference.node in seen or (entry is root and reference.node == _SERVER):
+                    continue
+                if count == limit:
+                    cut_off = True
+                    break
+                seen.add(reference.node)
+                child = _entry(reference, entry)
+                entry.children.append(child)
+                below.append(child)
+                count += 1
+        level = below
+        if progress:
+            progress(count)
+    variables = [entry for entry in root.walk() if entry.variable or entry is root]
+    await _describe(link, variables)
+    return Tree(root, link.namespaces, cut_off)
+
+
+async def _exists(link: Link, node: ua.NodeId) -> bool:
+    status = (await link.read([value_of(node, AttributeIds.BrowseName)]))[0].StatusCode
+    return status is None or status.is_good()
+
+
+def _first_step(address: Identifier | BrowsePath) -> Step:
+    if isinstance(address, Identifier):
+        return Step(0, address.text)
+    *_, last = address.steps
+    return Step(0, "/".join(map(str, (*address.steps[:-1], last))))
+
+
+def _entry(reference: Reference, parent: Entry) -> Entry:
+    step = Step(reference.namespace, reference.name)
+    return Entry(reference.node, step, parent.depth + 1, parent, reference.node_class == _VARIABLE)
+
+
+def _children_of(node: ua.NodeId) -> ua.BrowseDescription:
+    return ua.BrowseDescription(
+        NodeId=node,
+        BrowseDirection=ua.BrowseDirection.Forward,
+        ReferenceTypeId=_HIERARCHICAL,
+        IncludeSubtypes=True,
+        NodeClassMask=ua.UInt32(_OBJECT | _VARIABLE),
+        ResultMask=ua.UInt32(ua.BrowseResultMask.BrowseName | ua.BrowseResultMask.NodeClass),
+    )
+
+
+async def _describe(link: Link, entries: Sequence[Entry]) -> None:
+    """Read values, types and access of variables; whatever turns out to be none stays as it is."""
+    wanted = (AttributeIds.Value, AttributeIds.DataType, AttributeIds.UserAccessLevel)
+    answers: list[Any] = await link.read([value_of(entry.node, attribute) for attribute in wanted for entry in entries])
+    count = len(entries)
+    types = await built_in_types(link, [data_type_of(answer) for answer in answers[count : 2 * count]])
+    for entry, value, declared, access in zip(entries, answers[:count], types, answers[2 * count :], strict=True):
+        level = 0 if access.Value is None else access.Value.Value
+        if level is None or (access.StatusCode is not None and not access.StatusCode.is_good()):
+            continue
+        entry.variable = True
+        entry.readable, entry.writable = bool(level & _READ), bool(level & _WRITE)
+        entry.type = "" if declared is None else declared.name
+        if value.StatusCode is not None and not value.StatusCode.is_good():
+            entry.value = status_text(value.StatusCode.value).partition(" ")[0]
+        elif value.Value is not None and value.Value.VariantType is not ua.VariantType.Null:
+            entry.type, entry.value = _shown(value.Value)
+
+
+def _shown(variant: Any) -> tuple[str, str]:
+    kind = variant.VariantType
+    name = kind.name
+    if not variant.is_array:
+        return name, _text(variant.Value, kind) if kind in KINDS else "(structure)"
+    elements: list[Any] = ua.flatten(variant.Value) or []
+    shown = ", ".join(
+        _text(element, kind) if kind in KINDS else "(structure)" for element in elements[:_SHOWN_ELEMENTS]
+    )
+    return f"{name}[{len(elements)}]", f"[{shown}{', ...' if len(elements) > _SHOWN_ELEMENTS else ''}]"
+
+
+def _text(value: Any, kind: Any) -> str:
+    if kind is ua.VariantType.Float:
+        return str(np.float32(value))  # its own shortest text, not that of the double nearest to it
+    return json.dumps(value) if isinstance(value, (bool, int, float)) else as_text(value, kind)
+
+
+def uod_lines(tree: Tree, entries: Sequence[Entry], device: str) -> list[str]:
+    """Tags to paste below `tags:` of a UOD, one a variable that can be read and fits a tag."""
+    lines: list[str] = []
+    used: set[str] = set()
+    for entry in entries:
+        element = re.fullmatch(r"(\w+)\[(\d+)\]", entry.type)
+        kind = element[1] if element else entry.type
+        if not entry.readable or kind not in {found.name for found in KINDS}:
+            continue
+        for index in range(int(element[2])) if element else (None,):
+            name = _tag_name(entry, index, used)
+            used.add(name)
+            parts = [f"device: {device}", f"node: {json.dumps(tree.node_text(entry), ensure_ascii=False)}"]
+            parts += [] if index is None else [f"index: {index}"]
+            parts += ["direction: both"] if entry.writable and index is None else []
+            lines.append(f"  {name}: {{{', '.join(parts)}}}")
+    return lines
+
+
+def _tag_name(entry: Entry, index: int | None, used: set[str]) -> str:
+    """The shortest end of its path that no other tag has."""
+    ending = "" if index is None else f"_{index}"
+    name, above = _plain(entry.step.name), entry.parent
+    while name + ending in used and above is not None:
+        name, above = f"{_plain(above.step.name)}_{name}", above.parent
+    number = 2
+    unique = name + ending
+    while unique in used:
+        unique, number = f"{name}{ending}_{number}", number + 1
+    return unique
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\W+", "_", name).strip("_") or "tag"

@@ -1,0 +1,122 @@
+"""`skidlink opcua`: looking at OPC UA servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from drivers.opcua.browse import Entry, Tree
+
+opcua = typer.Typer(name="opcua", help="Look at OPC UA servers.", no_args_is_help=True)
+
+SILENT_S = 2.0
+"""How long a browse may take before it says how far it is."""
+
+
+@opcua.command()
+def browse(
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="As opc.tcp://192.0.2.10:4840")],
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="Where to begin: a browse path or a node id.")
+    ] = "Objects",
+    find: Annotated[str, typer.Option(metavar="PATTERN", help="Only nodes whose name or path fits, as 'FT*'.")] = "",
+    depth: Annotated[int, typer.Option(min=1, help="How many levels down.")] = 12,
+    limit: Annotated[int, typer.Option(min=1, help="How many nodes at most.")] = 20_000,
+    uod: Annotated[bool, typer.Option("--uod", help="Print the variables as tags to paste into a UOD.")] = False,
+    device: Annotated[str, typer.Option(help="The device's name in these tags.")] = "plc",
+    security: Annotated[str, typer.Option(help="auto, none or a policy.")] = "auto",
+    user: Annotated[str | None, typer.Option(help="Who logs in.")] = None,
+    password_env: Annotated[str | None, typer.Option(metavar="NAME", help="The variable with the password.")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="The file with the password.")] = None,
+    timeout_ms: Annotated[int, typer.Option(help="How long the server may take to answer.")] = 5000,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
+) -> None:
+    """Show the nodes of a server with types, access and values; find some; print them as tags to paste."""
+    from pydantic import ValidationError
+
+    from drivers.contract import LinkError
+    from drivers.opcua.browse import uod_lines
+    from drivers.opcua.options import DeviceOptions
+
+    keys = {
+        "endpoint": endpoint if "://" in endpoint else f"opc.tcp://{endpoint}",
+        "security": security,
+        "user": user,
+        "password_env": password_env,
+        "password_file": password_file,
+        "timeout_ms": timeout_ms,
+    }
+    try:
+        options = DeviceOptions.model_validate(keys)
+        tree = asyncio.run(_look(options, path, depth, limit))
+    except ValidationError as error:
+        _fail("; ".join(f"{'.'.join(map(str, found['loc'])) or 'options'}: {found['msg']}" for found in error.errors()))
+    except (LinkError, ValueError) as error:
+        _fail(str(error))
+    chosen = tree.find(find) if find else list(tree.root.walk())
+    if as_json:
+        sys.stdout.write(json.dumps([_as_dict(tree, entry) for entry in chosen], indent=2, ensure_ascii=False) + "\n")
+    elif uod:
+        sys.stdout.write("\n".join(["tags:", *uod_lines(tree, chosen, device)]) + "\n")
+    else:
+        _show(tree, chosen, as_paths=bool(find))
+    if tree.cut_off:
+        sys.stderr.write(f"there are more than {limit} nodes: name a PATH further down, or raise --limit\n")
+    if find and not chosen:
+        _fail(f"no node below {path} fits {find!r}")
+
+
+async def _look(options: Any, path: str, depth: int, limit: int) -> Tree:
+    from drivers.opcua.browse import browse as browse_nodes
+    from drivers.opcua.link import Link
+
+    began = said = time.monotonic()
+
+    def progress(count: int) -> None:
+        nonlocal said
+        now = time.monotonic()
+        if now - began > SILENT_S and now - said > 1:
+            said = now
+            sys.stderr.write(f"{count} nodes so far\n")
+
+    link = Link(options.endpoint, options.timeout_ms / 1000, options.access)
+    try:
+        await link.open()
+        return await browse_nodes(link, path, depth, limit, progress)
+    finally:
+        await link.close()
+
+
+def _show(tree: Tree, entries: list[Entry], *, as_paths: bool) -> None:
+    from rich.table import Table
+
+    from engine.cli.screen import console_for
+
+    table = Table("node", "type", "access", "value", "id", box=None, padding=(0, 2, 0, 0))
+    for entry in entries:
+        name = entry.path if as_paths else "  " * entry.depth + str(entry.step)
+        cells = (name, entry.type, entry.access, entry.value, tree.node_text(entry))
+        table.add_row(*(cell.replace("[", "\\[") for cell in cells))
+    console_for(sys.stdout).print(table)
+
+
+def _as_dict(tree: Tree, entry: Entry) -> dict[str, Any]:
+    return {
+        "path": entry.path,
+        "node": tree.node_text(entry),
+        "type": entry.type or None,
+        "access": entry.access,
+        "value": entry.value if entry.variable else None,
+    }
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(message + "\n")
+    raise typer.Exit(1)
