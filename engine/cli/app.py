@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.opcua import opcua
+
 app = typer.Typer(
     name="skidlink",
     help="Reads the instruments of a process skid every tick and delivers what changed to an Open Pectus aggregator.",
@@ -14,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(opcua)
 
 UodFile = Annotated[Path, typer.Argument(metavar="UOD", help="The UOD: a YAML file, or a Python file with create().")]
 Set = Annotated[
