@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from rich.console import Console, Group
@@ -106,6 +107,16 @@ class PlainView:
         self._seen: dict[int, tuple[Value, int]] = {}
 
     def print_changes(self) -> None:
+        """Print what has changed; once nobody reads any more, into the void: the engine runs on without them."""
+        try:
+            sys.stdout.writelines(self._lines())
+            sys.stdout.flush()
+        except BrokenPipeError:
+            void = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(void, sys.stdout.fileno())
+            os.close(void)
+
+    def _lines(self) -> Iterator[str]:
         table = self._engine.scan.core.table
         stamp = datetime.now().astimezone().strftime("%H:%M:%S")
         for row in self._changed(row_order(self._engine)):
@@ -113,8 +124,7 @@ class PlainView:
             words = [stamp, f"{table.names[row]} = {number(table.value(row))}", table.units[row] or ""]
             if quality is not Quality.GOOD:
                 words.append(f"[{quality.name.lower()}: {table.why(row)}]")
-            sys.stdout.write("  ".join(word for word in words if word) + "\n")
-        sys.stdout.flush()
+            yield "  ".join(word for word in words if word) + "\n"
 
     def _changed(self, rows: Sequence[int]) -> list[int]:
         table = self._engine.scan.core.table

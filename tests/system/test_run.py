@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -207,4 +208,25 @@ async def test_the_demo_runs_and_ends_by_itself() -> None:
         out, log = await asyncio.wait_for(process.communicate(), 60)
     assert process.returncode == 0, log.decode()
     assert b"PU01 = 60" in out
+    assert b"Traceback" not in log
+
+
+async def test_a_reader_that_goes_away_does_not_end_the_engine(skid: Skid) -> None:
+    reader, writer = os.pipe()
+    command = [SKIDLINK, "run", UODS / "modbus_only.yaml", *overrides(skid, "modbus_only.yaml")]
+    process = await asyncio.create_subprocess_exec(*command, stdout=writer, stderr=asyncio.subprocess.PIPE, cwd=ROOT)
+    try:
+        os.close(writer)
+        assert await asyncio.to_thread(os.read, reader, 1)
+        os.close(reader)  # what `| head -1` does
+        await skid.write(VA01=True, VA02=True, PU01=60.0)
+        await asyncio.sleep(3)  # some more lines, which nobody reads: there is no event for that
+        assert process.returncode is None
+        process.terminate()
+        _, log = await asyncio.wait_for(process.communicate(), 10)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    assert process.returncode == 0
     assert b"Traceback" not in log
