@@ -26,6 +26,16 @@ from drivers.modbus.pdu import Table
 Bytes = NDArray[np.uint8]
 
 
+Places = slice | NDArray[np.intp]
+
+
+def compact(places: NDArray[np.intp]) -> Places:
+    """The same places as a slice where they follow each other, as numpy copies those many times faster."""
+    if places.size and (np.diff(places) == 1).all():
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
+
+
 class UnfitError(ValueError):
     """A value does not fit the type of its point."""
 
@@ -85,7 +95,7 @@ class _Part:
     bytes: slice
     width: int
     rows: NDArray[np.intp]
-    cells: NDArray[np.intp]
+    cells: Places
     masks: Bytes | None
     """(n, 1) which bit of its byte each is; None where any bit counts"""
     shifts: NDArray[np.uint16] | None
@@ -128,13 +138,13 @@ class Decoder:
             elif alike[0].bit is not None:
                 masks = np.array([[1 << (field.bit or 0) % 8] for field in alike], np.uint8)
             self._parts.append(
-                _Part(kind, layout, slice(begin, len(gather)), width, rows, cells, masks, shifts, ones, bcd)
+                _Part(kind, layout, slice(begin, len(gather)), width, rows, compact(cells), masks, shifts, ones, bcd)
             )
-        self._gather = np.array(gather, np.intp)
+        self._gather = compact(np.array(gather, np.intp))
 
     def decode(self, raw: Bytes, image: Image) -> NDArray[np.intp]:
         """Fill the columns from the raw bytes; return the rows whose bytes are no value of their type."""
-        taken = raw.take(self._gather)
+        taken = raw[self._gather]
         invalid = _NONE
         for part in self._parts:
             found = taken[part.bytes]

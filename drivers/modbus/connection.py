@@ -106,7 +106,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def __init__(self, counters: LinkCounters, frames: Frames, pace: Pace, *, numbered: bool) -> None:
         """`numbered`: False where it is known that the other side does not repeat transaction ids."""
-        self.transactions = Transactions(counters, frames.size, numbered=numbered and frames.numbered)
+        self.transactions = Transactions(counters, numbered=numbered and frames.numbered)
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._counters = counters
@@ -163,6 +163,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._pace.silence_s:
             self.hold(self._pace.silence_s)
         batch = self._batch
+        if batch is not None:
+            batch.device.counters.bytes_received += nbytes
         try:
             for number, device_id, pdu in self._frames.received(nbytes):
                 answered = self.transactions.answered(number, device_id, pdu, now)
@@ -237,18 +239,20 @@ class Connection(asyncio.BufferedProtocol):
             return
         transactions, counters, waiting = self.transactions, batch.device.counters, batch.waiting
         device_id = batch.device.options.device_id
-        window = batch.window if transactions.numbered else 1
+        numbered, frame, begin, requests = transactions.numbered, self._frames.frame, transactions.begin, batch.requests
+        room = (batch.window if numbered else 1) - len(transactions)
         data: list[bytes] = []
-        while waiting and len(transactions) < window:
+        while waiting and room > 0:
+            room -= 1
             slot = waiting[0]
-            request = batch.requests[slot]
-            probe = transactions.probe(device_id, request, now)
+            request = requests[slot]
+            probe = None if numbered else transactions.probe(device_id, request, now)
             if probe is None:
-                del waiting[0]
+                waiting.popleft()
             else:
                 request = probe
-            number = transactions.begin(device_id, request, slot, now, counters, is_probe=probe is not None).number
-            data.append(self._frames.frame(number, device_id, request.pdu))
+            number = begin(device_id, request, slot, now, counters, probe is not None).number
+            data.append(frame(number, device_id, request.pdu))
         if not data:
             return
         counters.requests += len(data)

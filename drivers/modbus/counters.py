@@ -17,6 +17,7 @@ class DeviceCounters:
     """Answers that were what was asked for."""
     bytes_sent: int = 0
     bytes_received: int = 0
+    """Bytes that came while it was asked."""
     late: int = 0
     """Answers that came after their request was given up."""
     short: int = 0

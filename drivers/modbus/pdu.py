@@ -22,7 +22,7 @@ class Table(StrEnum):
     @property
     def is_bits(self) -> bool:
         """Whether an address holds one bit, not a register of sixteen."""
-        return self in {Table.COIL, Table.DISCRETE}
+        return self is Table.COIL or self is Table.DISCRETE
 
     @property
     def is_writable(self) -> bool:

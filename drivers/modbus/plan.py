@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from drivers.contract import DriverError, Group, Image
-from drivers.modbus.codec import Bytes, Decoder, Field
+from drivers.modbus.codec import Decoder, Field
 from drivers.modbus.options import MAX_ADDRESS, DeviceOptions
 from drivers.modbus.pdu import MAX_READ_BITS, MAX_READ_REGISTERS, Request, Table, read
 
@@ -77,12 +77,11 @@ class Block:
         spans = self.spans + other.spans
         return replace(self, spans=spans, request=read(self.table, self.address, _end(spans) - self.address))
 
-    def store(self, raw: Bytes, data: bytes) -> None:
+    def store(self, raw: bytearray, data: bytes) -> None:
         """Put an answer's data into the group's raw bytes."""
-        fresh = np.frombuffer(data, np.uint8)
         if self.table.is_bits:
-            fresh = np.unpackbits(fresh, count=self.count, bitorder="little")
-        raw[self.offset : self.offset + fresh.size] = fresh
+            data = np.unpackbits(np.frombuffer(data, np.uint8), count=self.count, bitorder="little").tobytes()
+        raw[self.offset : self.offset + len(data)] = data
 
 
 @dataclass(frozen=True, slots=True)

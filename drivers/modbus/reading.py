@@ -19,6 +19,7 @@ from itertools import pairwise
 import numpy as np
 
 from drivers.contract import Image, Quality
+from drivers.modbus.codec import compact
 from drivers.modbus.connection import Device
 from drivers.modbus.holes import Holes, place_of
 from drivers.modbus.link import Link
@@ -60,7 +61,10 @@ class GroupReading:
         self._device = device
         self._link = link
         self._image = image
-        self._raw = np.zeros(plan.raw_size, np.uint8)
+        self._bytes = bytearray(plan.raw_size)
+        self._raw = np.frombuffer(self._bytes, np.uint8)
+        """The same bytes, as the decoder wants them."""
+        self._rows = compact(plan.group.rows)
         self._blocks: list[Block] = list(plan.blocks)
         self._lost: list[_Lost] = []
         self._holes = holes
@@ -101,11 +105,11 @@ class GroupReading:
         replies = await self._link.exchange(self._device, [block.request for block in blocks], doubtful=doubtful)
         for block, reply in zip(blocks, replies, strict=True):
             if isinstance(reply, bytes):
-                block.store(self._raw, reply)
+                block.store(self._bytes, reply)
         return replies
 
     def _fill(self, bad: list[tuple[Block, int]]) -> None:
-        image, rows = self._image, self._plan.group.rows
+        image, rows = self._image, self._rows
         invalid = self._plan.decoder.decode(self._raw, image)
         image.quality[rows] = Quality.GOOD
         image.reason[rows] = 0

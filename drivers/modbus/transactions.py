@@ -17,7 +17,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from drivers.modbus.counters import DeviceCounters, LinkCounters
@@ -52,12 +52,10 @@ class Transaction:
 class Transactions:
     """The open requests of one connection, oldest first, and the answers that it still owes."""
 
-    __slots__ = ("_counters", "_debts", "_exchange", "_last", "_open", "_size", "numbered")
+    __slots__ = ("_counters", "_debts", "_exchange", "_last", "_open", "numbered")
 
-    def __init__(self, counters: LinkCounters, size: Callable[[int], int], *, numbered: bool = True) -> None:
-        """`size` tells the bytes of a frame around a PDU of so many bytes."""
+    def __init__(self, counters: LinkCounters, *, numbered: bool = True) -> None:
         self._counters = counters
-        self._size = size
         self._open: dict[int, Transaction] = {}
         self._debts: dict[int, tuple[float, Transaction]] = {}
         self._last = 0
@@ -82,7 +80,6 @@ class Transactions:
         slot: int,
         now: float,
         counters: DeviceCounters,
-        *,
         is_probe: bool = False,
     ) -> Transaction:
         """Open a transaction under an id that nothing else can be answered with."""
@@ -106,7 +103,7 @@ class Transactions:
 
     def probe(self, device_id: int, request: Request, now: float) -> Request | None:
         """The request to send before this one, as a debt of the device could be taken for its answer; or None."""
-        if self.numbered or not self._debts:
+        if not self._debts:
             return None
         owed = [debt.request for debt in self._owed(device_id, now) if not self._is_repeated(debt, request)]
         if all(debt.echo != request.echo for debt in owed):
@@ -133,7 +130,6 @@ class Transactions:
             if transaction is None:
                 return None
         counters = transaction.counters
-        counters.bytes_received += self._size(len(pdu))
         reply = transaction.request.check(pdu) if device_id == transaction.device_id else Flaw.DEVICE_ID
         if isinstance(reply, bytes):
             counters.replies += 1

@@ -154,7 +154,7 @@ class Slave:
     """What it has answered and the line has not yet brought."""
 
     def __post_init__(self) -> None:
-        self.transactions = Transactions(self.link, RtuFrames(self.link).size, numbered=False)
+        self.transactions = Transactions(self.link, numbered=False)
 
     def ask(self, address: int, count: int) -> Transaction:
         """Ask for registers, first by a probe where one is wanted; the probe's answer is waited for as any other."""

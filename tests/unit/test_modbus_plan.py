@@ -74,7 +74,7 @@ def test_a_part_of_a_block_stores_where_the_whole_does(points: list[Point], data
     part = block.part(begin, end)
     device_memory = np.random.default_rng(1).integers(0, 256, 2048, np.uint8)
     bits = np.unpackbits(device_memory, bitorder="little")
-    whole_raw, part_raw = np.zeros(plan.raw_size, np.uint8), np.zeros(plan.raw_size, np.uint8)
+    whole_raw, part_raw = bytearray(plan.raw_size), bytearray(plan.raw_size)
     for one, raw in ((block, whole_raw), (part, part_raw)):
         if one.table.is_bits:
             answer = np.packbits(bits[one.address : one.address + one.count], bitorder="little").tobytes()
@@ -84,9 +84,9 @@ def test_a_part_of_a_block_stores_where_the_whole_does(points: list[Point], data
         one.store(raw, answer)
     width = 1 if block.table.is_bits else 2
     stored = slice(part.offset, part.offset + width * part.count)
-    assert (part_raw[stored] == whole_raw[stored]).all()
-    assert not part_raw[: stored.start].any()
-    assert not part_raw[stored.stop :].any()
+    assert part_raw[stored] == whole_raw[stored]
+    assert not any(part_raw[: stored.start])
+    assert not any(part_raw[stored.stop :])
 
 
 def test_plan_lines_say_what_reading_costs() -> None:

@@ -103,7 +103,7 @@ class Peer:
     def __post_init__(self) -> None:
         self.link = LinkCounters()
         self.counters = DeviceCounters()
-        self.transactions = Transactions(self.link, MbapFrames().size)
+        self.transactions = Transactions(self.link)
         self.answers: list[Frame] = []
         """What the device has answered and the network has not yet brought."""
 
