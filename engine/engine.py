@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from drivers.registry import driver_class
+from engine.core.core import Core
 from engine.links import Link
 from engine.outputs import Outputs
 from engine.runs.control import Runs
+from engine.runs.journal import Journal
 from engine.scan import Scan
-from engine.system import SYSTEM_TAGS, set_idle
+from engine.store import Store
+from engine.system import SYSTEM_TAGS, outbox_status, set_idle
 from engine.uod.info import uod_info
 from engine.uod.skid import Skid
 from engine.uplinks.contract import TagsFrame, Uplink
@@ -30,17 +33,27 @@ SAFE_WITHIN_S = 2.0
 """How long the end waits for outputs to take their safe values; on a sound link it takes milliseconds."""
 
 
+def engine_name(skid: Skid) -> str:
+    """What tells this engine from all others: its computer and its UOD."""
+    return f"{platform.node()}_{skid.name}"
+
+
 class Engine:
     """Runs a skid. It is also what uplinks may ask of it (`engine.uplinks.contract.Engine`)."""
 
-    def __init__(self, skid: Skid) -> None:
-        """Plan everything. Raises `DriverError` when a driver cannot be had."""
+    def __init__(self, skid: Skid, store: Store | None = None) -> None:
+        """Plan everything. Raises `DriverError` when a driver cannot be had.
+
+        Without a store nothing of a run outlives a crash. The store is started and closed by `run`.
+        """
         self.skid = skid
+        self.store = store or Store()
         self.links = [Link(spec.name, driver_class(spec.driver)(spec.devices, spec.points)) for spec in skid.links]
         self.uplinks: list[Uplink] = []
         self.outputs = Outputs(skid, self.links, self._show_output)
-        self.runs = Runs(skid, lambda: self.scan.core, self.outputs, self._send)
-        self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send, self.runs)
+        self.runs = Runs(skid, lambda: self.scan.core, self.outputs, self._send, Journal(self.store))
+        self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send, self)
+        self._outbox_status = ""
         set_idle(self.scan.core)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -49,9 +62,14 @@ class Engine:
         Raises what failed, after the outputs are safe.
         """
         with self.runs.errors:
-            await self._run(stop)
+            self.runs.end_dead_runs()
+            self.store.start()
+            try:
+                await self._work(stop)
+            finally:
+                await self.store.close()
 
-    async def _run(self, stop: asyncio.Event) -> None:
+    async def _work(self, stop: asyncio.Event) -> None:
         for link in self.links:
             for line in link.driver.plan:
                 log.info("%s: %s", link.name, line)
@@ -93,6 +111,22 @@ class Engine:
 
     async def handle(self, message: AggregatorMessage) -> SuccessMessage | ErrorMessage:
         return self.runs.handle(message)
+
+    # What the scan cycle asks each tick
+
+    @property
+    def run_id(self) -> str | None:
+        return self.runs.run_id
+
+    def begin_tick(self, core: Core, now: float) -> bool:
+        status = outbox_status(max((uplink.status.fill for uplink in self.uplinks), default=0.0))
+        if status != self._outbox_status:
+            self._outbox_status = status
+            core.set("Outbox Status", status)
+        return self.runs.begin_tick(core, now)
+
+    def end_tick(self, core: Core, now: float, unix: float) -> None:
+        self.runs.end_tick(core, now, unix)
 
     def _send(self, item: TagsFrame | EngineMessage) -> None:
         for uplink in self.uplinks:

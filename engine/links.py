@@ -11,19 +11,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 from drivers.contract import DeviceError, Driver, Group, Image, LinkError, Writes
+from engine.backoff import backoff_s
 
 Value = bool | int | float | str
 
 log = logging.getLogger("skidlink.engine.links")
 
-FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 10.0
 LONGEST_REST_S = 30.0
 NO_WRITES = "its driver cannot write"
@@ -62,11 +61,6 @@ class _Rest:
 
     failures: int = 0
     until: float = 0.0
-
-
-def backoff_s(failures: int, longest_s: float) -> float:
-    """How long to wait before the next try: doubling from 0.2 s to `longest_s`, less up to half by chance."""
-    return min(longest_s, FIRST_WAIT_S * 2.0 ** min(failures, 20)) * random.uniform(0.5, 1.0)  # noqa: S311  # no secret
 
 
 class Link:

@@ -146,9 +146,9 @@ class Scan:
         return core
 
     def _frame(self, rows: NDArray[np.intp], unix: float) -> TagsFrame:
-        run_id = self._turn.run_id
+        run_id, before = self._turn.run_id, self._newest
         if run_id is not None:
             # In a run the aggregator stores nothing that is not newer, whatever has been done to the clock.
-            unix = max(unix, self._newest + LEAST_STEP_S)
+            unix = max(unix, before + LEAST_STEP_S)
         self._newest = unix
-        return TagsFrame(self._publisher.pack(rows, unix), unix, run_id)
+        return TagsFrame(self._publisher.pack(rows, unix, before), unix, run_id)

@@ -6,6 +6,9 @@ from drivers.contract import Kind
 from engine.core.core import Core
 from engine.core.spec import Direction, FromEngine, TagSpec
 
+NEARLY_FULL = 0.8
+"""Of the bound of a queue."""
+
 
 def _tag(name: str, kind: Kind, unit: str | None = None) -> TagSpec:
     return TagSpec(name=name, source=FromEngine(kind), unit=unit, direction=Direction.NA)
@@ -17,6 +20,7 @@ SYSTEM_TAGS: tuple[TagSpec, ...] = (
     _tag("Run Time", Kind.FLOAT, "s"),
     _tag("Process Time", Kind.FLOAT, "s"),
     _tag("Connection Status", Kind.TEXT),
+    _tag("Outbox Status", Kind.TEXT),
 )
 
 
@@ -48,3 +52,8 @@ def set_stopped(core: Core) -> None:
 def set_connection(core: Core, *, connected: bool) -> None:
     """Say whether all of the skid's hardware is connected: "Disconnected" as soon as one link is down."""
     core.set("Connection Status", "Connected" if connected else "Disconnected")
+
+
+def outbox_status(fill: float) -> str:
+    """How the fullest of the queues of what waits for delivery is doing: an alarm comes before samples are thinned."""
+    return "Normal" if fill < NEARLY_FULL else "Nearly full" if fill < 1.0 else "Full"

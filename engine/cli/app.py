@@ -33,6 +33,24 @@ Secret = Annotated[
         envvar="SKIDLINK_AGGREGATOR_SECRET", help="The aggregator's secret.", show_envvar=True, show_default=False
     ),
 ]
+SecretFile = Annotated[
+    Path | None,
+    typer.Option(
+        envvar="SKIDLINK_AGGREGATOR_SECRET_FILE",
+        help="A file that holds the aggregator's secret.",
+        exists=True,
+        dir_okay=False,
+        show_envvar=True,
+    ),
+]
+Outbox = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        file_okay=False,
+        help="Where what waits for the aggregator is kept; if not given, in the folder for the state of your programs.",
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write each message as a line of JSON; - is the standard output."),
@@ -48,6 +66,8 @@ def run(
     uod: UodFile,
     aggregator: Aggregator = None,
     secret: Secret = "",
+    secret_file: SecretFile = None,
+    outbox: Outbox = None,
     output: Output = None,
     duration: Duration = None,
     set_: Set = None,
@@ -57,7 +77,8 @@ def run(
     """Run the engine: read the skid each tick and deliver what changed, until Ctrl-C."""
     from engine.cli.run import Session, run_uod
 
-    session = Session(aggregator, secret, output, duration, plain=plain, verbose=verbose)
+    secret = secret_file.read_text().strip() if secret_file else secret
+    session = Session(aggregator, secret, outbox, output, duration, plain=plain, verbose=verbose)
     raise typer.Exit(run_uod(uod, set_ or [], session))
 
 
@@ -65,6 +86,8 @@ def run(
 def demo(
     aggregator: Aggregator = None,
     secret: Secret = "",
+    secret_file: SecretFile = None,
+    outbox: Outbox = None,
     output: Output = None,
     duration: Duration = None,
     plain: Plain = False,
@@ -74,7 +97,9 @@ def demo(
     from engine.cli.demo import run_demo
     from engine.cli.run import Session
 
-    raise typer.Exit(run_demo(Session(aggregator, secret, output, duration, plain=plain, verbose=verbose)))
+    secret = secret_file.read_text().strip() if secret_file else secret
+    session = Session(aggregator, secret, outbox, output, duration, plain=plain, verbose=verbose)
+    raise typer.Exit(run_demo(session))
 
 
 @app.command()

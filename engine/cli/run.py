@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from urllib.parse import quote
 
+from platformdirs import user_state_path
 from rich.console import Console
 from rich.live import Live
 
@@ -19,7 +21,8 @@ from drivers.contract import DriverError
 from engine.cli.check import print_faults
 from engine.cli.screen import console_for, log_to
 from engine.cli.view import LiveView, PlainView
-from engine.engine import Engine
+from engine.engine import Engine, engine_name
+from engine.store import Store, StoreError
 from engine.uod.reader import read_uod
 from engine.uod.skid import Skid
 from engine.uplinks.contract import Uplink, UplinkError
@@ -40,6 +43,8 @@ class Session:
 
     aggregator: str | None
     secret: str
+    outbox: Path | None
+    """The folder of what waits for the aggregator; None: the user's own."""
     output: Path | None
     duration_s: float | None
     plain: bool
@@ -69,9 +74,9 @@ async def run_skid(skid: Skid, session: Session, operator: Operator | None = Non
     console = console_for(sys.stdout if session.shows_table else sys.stderr)
     log_to(console, verbose=session.verbose)
     try:
-        engine = Engine(skid)
+        engine = Engine(skid, _store(session, skid))
         engine.uplinks.extend(_uplinks(session, engine))
-    except (DriverError, UplinkError) as error:
+    except (DriverError, UplinkError, StoreError) as error:
         log.error("%s", error)  # noqa: TRY400  # the sentence is for its reader, a traceback is not
         return 1
     stop = asyncio.Event()
@@ -94,13 +99,23 @@ async def run_skid(skid: Skid, session: Session, operator: Operator | None = Non
     return 0
 
 
+def _store(session: Session, skid: Skid) -> Store:
+    """Where a run is kept for an aggregator; without one there are no runs. Raises `StoreError`."""
+    if session.aggregator is None:
+        return Store()
+    folder = session.outbox or user_state_path("skidlink", appauthor=False)
+    return Store(folder / f"{quote(engine_name(skid), safe=' ')}.sqlite3")
+
+
 def _uplinks(session: Session, engine: Engine) -> list[Uplink]:
     """The ways out that the options name. Raises `UplinkError`."""
     uplinks: list[Uplink] = []
     if session.aggregator:
         from engine.uplinks.aggregator import AggregatorUplink
+        from engine.uplinks.outbox import Outbox
 
-        uplinks.append(AggregatorUplink(engine, session.aggregator, secret=session.secret))
+        outbox = Outbox(engine.store)
+        uplinks.append(AggregatorUplink(engine, session.aggregator, secret=session.secret, outbox=outbox))
     if session.output is not None:
         name = "stdout" if session.prints_messages else "file"
         uplinks.append(uplink_class(name)(engine, str(session.output)))

@@ -26,15 +26,20 @@ class Publisher:
             {row: list(table.specs[row].choices) for row in choices},
         )
 
-    def pack(self, rows: NDArray[np.intp], tick_time: float) -> bytes:
-        """The JSON array of TagValues for some rows, ascending, at the tick's unix time."""
+    def pack(self, rows: NDArray[np.intp], tick_time: float, since: float = -np.inf) -> bytes:
+        """The JSON array of TagValues for some rows, ascending, at the tick's unix time.
+
+        A device's own time counts if it is later than `since`, the tick before. A change that seems older than what the
+        aggregator has stored would never get into its plot log, and the clock of a PLC is often seconds behind.
+        """
         table = self._table
+        source_time = table.source_time_of(rows)
         # Counting is several times faster than picking, and mostly there is nothing to pick.
         flawed = np.count_nonzero(table.quality.view(np.bool_))
         return self._packer.pack(
             rows,
             table.quality[rows] >= _STALE if flawed else None,
             tick_time,
-            table.source_time_of(rows),
+            np.where(source_time > since, source_time, np.nan),
             table.simulated[rows] if np.count_nonzero(table.simulated) else None,
         )

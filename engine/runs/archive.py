@@ -27,9 +27,9 @@ LIMIT_CHARS: Final = 8 * 2**20
 class Archive:
     """The rows of one run."""
 
-    def __init__(self, started: float, interval_s: float, header: str) -> None:
+    def __init__(self, started: float, interval_s: float, header: str, filename: str = "") -> None:
         """`started` is in unix seconds, `header` as `header_row` makes it."""
-        self.filename = datetime.fromtimestamp(started, UTC).strftime("archiver-%Y-%m-%d_%H%M%S.txt")
+        self.filename = filename or datetime.fromtimestamp(started, UTC).strftime("archiver-%Y-%m-%d_%H%M%S.txt")
         self.header = header
         self._interval_s = interval_s
         self._due = -np.inf

@@ -21,6 +21,7 @@ from engine.core.spec import Direction, Event, TagSpec
 from engine.outputs import OutputRefusedError, Outputs
 from engine.runs.archive import Archive, ArchiveRows, header_row
 from engine.runs.errors import ErrorCollector
+from engine.runs.journal import DeadRun, Journal
 from engine.runs.pcode import CommandError, CommandReader, Wish, lines_of
 from engine.runs.runlog import RunRecord
 from engine.system import SYSTEM_TAGS, set_run, set_run_clock, set_stopped
@@ -71,13 +72,19 @@ class Runs:
     """Takes the commands of users, and does each tick what belongs to a run."""
 
     def __init__(
-        self, skid: Skid, core: Callable[[], Core], outputs: Outputs, send: Callable[[EngineMessage], None]
+        self,
+        skid: Skid,
+        core: Callable[[], Core],
+        outputs: Outputs,
+        send: Callable[[EngineMessage], None],
+        journal: Journal,
     ) -> None:
         self.errors = ErrorCollector()
         self._skid = skid
         self._core = core
         self._outputs = outputs
         self._send = send
+        self._journal = journal
         self._reader = CommandReader(skid)
         self._specs = (*SYSTEM_TAGS, *skid.tags)
         self._shown = list(dict.fromkeys((*skid.tags, *SYSTEM_TAGS)[value.tag].name for value in skid.process_values))
@@ -123,6 +130,7 @@ class Runs:
         core.reset(event=Event.RUN_START)
         set_run(core, run.id)
         log.info("run %s begins", run.id)
+        self._journal.begin(run.id, started, run.archive.filename, run.archive.header)
         self._send(RunStartedMsg(run_id=run.id, started_tick=started))
         self._send(self._control_state())
 
@@ -138,16 +146,27 @@ class Runs:
         self._recent_errors.clear()
         set_stopped(self._core())
         log.info("run %s ends", run.id)
+        self._send_end(run.id, run.record, run.archive)
+        self._send(self._control_state())
+
+    def end_dead_runs(self) -> None:
+        """End the runs in which an earlier life of the engine died, with what is left of them."""
+        for dead in self._journal.dead_runs():
+            log.error("the engine ended in the middle of run %s; the run is closed, start a new one", dead.id)
+            self._send_end(dead.id, *_remains(dead))
+
+    def _send_end(self, run_id: str, record: RunRecord, archive: Archive) -> None:
+        """Hand over the end of a run; with that it is out of our hands."""
         self._send(
             RunStoppedMsg(
-                run_id=run.id,
-                runlog=run.record.log,
+                run_id=run_id,
+                runlog=record.log,
                 method_state=MethodState.empty(),
-                archive=run.archive.text(),
-                archive_filename=run.archive.filename,
+                archive=archive.text(),
+                archive_filename=archive.filename,
             )
         )
-        self._send(self._control_state())
+        self._journal.end(run_id)
 
     # What an uplink tells an aggregator that knows nothing
 
@@ -179,9 +198,12 @@ class Runs:
             if run.archive.due(now):
                 if self._rows is None or self._rows.table is not core.table:
                     self._rows = ArchiveRows(self._specs, core.table)
-                run.archive.append(self._rows.row(unix))
-            if run.record.changed:
-                run.record.changed = False
+                row = self._rows.row(unix)
+                run.archive.append(row)
+                self._journal.archive(run.id, row)
+            if changed := run.record.take_changed():
+                for line in changed:
+                    self._journal.line(run.id, line)
                 self._send(self._run_log(run))
         if now >= self._told_due:
             self._told_due = now + SHOW_EVERY_S
@@ -253,6 +275,15 @@ class Runs:
         table = self._core().table
         now = time.time()
         return [_tag_value(table.specs[row], table.value(row), now) for row in map(table.row_of, self._shown)]
+
+
+def _remains(dead: DeadRun) -> tuple[RunRecord, Archive]:
+    record = RunRecord(dead.lines)
+    record.cancel_open(max((line.end or line.start for line in dead.lines), default=dead.started))
+    archive = Archive(dead.started, 0.0, dead.header, dead.filename)
+    for row in dead.rows:
+        archive.append(row)
+    return record, archive
 
 
 def _tag_value(spec: TagSpec, value: bool | float | str | None, now: float) -> TagValue:

@@ -21,8 +21,8 @@ class RunRecord:
         self._values = sum(map(_values, self._lines.values()))
         self._thinned = 0
         """So many of the oldest lines have no values any more."""
-        self.changed = False
-        """Whether there is something new since this was last set to False."""
+        self._new: dict[str, None] = {}
+        """The lines that are new or have ended since they were last taken."""
 
     @property
     def log(self) -> RunLog:
@@ -37,7 +37,7 @@ class RunRecord:
             cancelled=False, failed=False,
         )  # fmt: skip
         self._lines[line.id] = line
-        self._changed(len(values))
+        self._changed(line.id, len(values))
         return line.id
 
     def end(
@@ -47,10 +47,12 @@ class RunRecord:
         if line := self._lines.get(line_id):
             how = {"end": end, "end_values": list(values), "failed": failed, "cancelled": cancelled}
             self._lines[line_id] = line.model_copy(update=how)
-            self._changed(len(values))
+            self._changed(line_id, len(values))
 
-    def line(self, line_id: str) -> RunLogLine | None:
-        return self._lines.get(line_id)
+    def take_changed(self) -> list[RunLogLine]:
+        """The lines that have changed since this was last asked."""
+        changed, self._new = self._new, {}
+        return [self._lines[line_id] for line_id in changed if line_id in self._lines]
 
     def cancel_open(self, end: float) -> None:
         """End all lines that have not ended: the run is over."""
@@ -58,8 +60,8 @@ class RunRecord:
             if line.end is None:
                 self.end(line.id, end, (), cancelled=True)
 
-    def _changed(self, values: int) -> None:
-        self.changed = True
+    def _changed(self, line_id: str, values: int) -> None:
+        self._new[line_id] = None
         self._values += values
         while len(self._lines) > LIMIT_LINES:
             oldest = self._lines.pop(next(iter(self._lines)))

@@ -18,7 +18,7 @@ STALE_AFTER_READINGS = 3
 
 RESERVED_TAGS = frozenset({
     "Archive filename", "Base", "Batch Name", "Block", "Block Time", "Clock", "Connection Status", "Mark",
-    "Method Status", "Process Time", "Run Counter", "Run Id", "Run Time", "Scope Time", "System State",
+    "Method Status", "Outbox Status", "Process Time", "Run Counter", "Run Id", "Run Time", "Scope Time", "System State",
 })  # fmt: skip
 """Names that mean something to Open Pectus when the engine itself sets them; no tag of a UOD may have one."""
 

@@ -1,9 +1,9 @@
 """The uplink to an Open Pectus aggregator.
 
-The life of a connection: register, connect, ping, wait to be asked who we are; then UodInfoMsg, what has waited since
-the last connection, a snapshot of all tags, and what comes after it. The aggregator forgets all tags when a connection
-ends, so the snapshot is whole. An older sample after a newer one would be shown as the newer, so the snapshot is taken
-in the same turn as the end of what has waited is marked, and is sent at that mark.
+The life of a connection: register, connect, ping, wait to be asked who we are; then UodInfoMsg, and the repair of the
+run, because the aggregator forgets all of a run but its id when a connection ends, and that too when it is killed. Then
+all that has waited, oldest first and one tick a message; then a snapshot of all tags and all states, in the turn in
+which nothing waits any more; and then what comes.
 
 One message is in flight at a time: the aggregator does everything in one thread, and answers users between two of our
 messages. Every way in which a connection can end is a reason for the next one.
@@ -21,13 +21,16 @@ from typing import Any, Final, cast
 
 import httpx
 
-from engine.links import backoff_s
+from engine.backoff import backoff_s
+from engine.store import Store
 from engine.uplinks.address import parse_address
-from engine.uplinks.backlog import Backlog, Entry
 from engine.uplinks.contract import Engine, TagsFrame, UplinkStatus
+from engine.uplinks.outbox import Entry, Outbox
+from engine.uplinks.plot_log import is_recorded, newest_stored
 from engine.uplinks.registration import RefusedError, register
+from engine.uplinks.splitting import parts_of
 from protocol.aggregator_messages import AggregatorMessage
-from protocol.engine_messages import EngineMessage
+from protocol.engine_messages import EngineMessage, RunStoppedMsg
 from protocol.exceptions import (
     CallTimeoutError,
     ProtocolDeserializationException,
@@ -36,6 +39,7 @@ from protocol.exceptions import (
 )
 from protocol.frames import addressed, message_body, tags_updated_body
 from protocol.messages import ErrorMessage, SuccessMessage
+from protocol.models import MethodState, RunLog
 from protocol.rpc import OUTBOUND_LIMIT, RpcChannel, open_channel
 from protocol.serialization import deserialize, encode
 
@@ -56,6 +60,15 @@ STEADY_S: Final = 5.0
 """A connection that lived this long was a good one: its end is news, and the next try comes at once."""
 KINDS_OF_REFUSAL: Final = 100
 """Different refusals that are remembered, so that each is logged once."""
+MAINTAIN_EVERY_S: Final = 5.0
+MEMORY_BYTES: Final = 64 * 2**20
+"""The bound of an outbox that has no file."""
+NO_RUN: Final = message_body(
+    RunStoppedMsg(
+        run_id="", runlog=RunLog.empty(), method_state=MethodState.empty(), archive=None, archive_filename=None
+    )
+)
+"""Ends whatever run the aggregator believes in; where there is none it means nothing."""
 
 
 class AggregatorUplink:
@@ -63,14 +76,18 @@ class AggregatorUplink:
 
     name = "aggregator"
 
-    def __init__(self, engine: Engine, target: str, *, secret: str = "", backlog: Backlog | None = None) -> None:
-        """`target` is HOST:PORT or a URL. Raises `UplinkError` when it is neither."""
+    def __init__(self, engine: Engine, target: str, *, secret: str = "", outbox: Outbox | None = None) -> None:
+        """`target` is HOST:PORT or a URL. Raises `UplinkError` when it is neither.
+
+        Without an outbox one in memory is made: then nothing that waits outlives the engine.
+        """
         self.status = UplinkStatus()
         self._engine = engine
         self._address = parse_address(target)
         self._secret = secret
         self._tls = ssl.create_default_context() if self._address.secure else None
-        self._backlog = Backlog() if backlog is None else backlog
+        self._memory = Store() if outbox is None else None
+        self._outbox = outbox or Outbox(cast("Store", self._memory), limit_bytes=MEMORY_BYTES)
         self._sequence_numbers = count(1)
         self._engine_id = ""
         self._identified = asyncio.Event()
@@ -79,6 +96,39 @@ class AggregatorUplink:
         self._connected_at = 0.0
 
     async def run(self) -> None:
+        if self._memory:
+            self._memory.start()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._maintain())
+                tasks.create_task(self._connect_again_and_again())
+        finally:
+            if self._memory:
+                await self._memory.close()
+
+    def put(self, item: TagsFrame | EngineMessage) -> None:
+        for part in parts_of(item) if isinstance(item, TagsFrame) else (item,):
+            self._outbox.put(part)
+        self._count()
+
+    async def close(self) -> None:
+        if self.status.connected:
+            try:
+                async with asyncio.timeout(CLOSE_WITHIN_S):
+                    await self._outbox.emptied()
+            except TimeoutError:
+                pass
+        if self._outbox.waiting:
+            fate = "are lost" if self._memory else "are kept for the next start"
+            log.warning("%s: %d messages could not be delivered and %s", self._address, self._outbox.waiting, fate)
+
+    async def _maintain(self) -> None:
+        while True:
+            await self._outbox.maintain()
+            self._count()
+            await asyncio.sleep(MAINTAIN_EVERY_S)
+
+    async def _connect_again_and_again(self) -> None:
         timeout = httpx.Timeout(REST_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         failures = 0
         async with httpx.AsyncClient(verify=self._tls or False, timeout=timeout) as http:
@@ -91,27 +141,10 @@ class AggregatorUplink:
                     wait_s = refusal.wait_s
                 except ProtocolNetworkException as error:
                     self._say(f"{self._address}: {error}")
+                self._outbox.go_offline()
                 failures = 0 if self._steady else failures + 1
                 self.status.connected = False
                 await asyncio.sleep(max(wait_s, backoff_s(failures, LONGEST_WAIT_S)))
-
-    def put(self, item: TagsFrame | EngineMessage) -> None:
-        if isinstance(item, TagsFrame):
-            body, plot = tags_updated_body(item.tags, item.run_id), True
-        else:
-            body, plot = message_body(item), False
-        self._backlog.put(body, plot=plot)
-        self._count()
-
-    async def close(self) -> None:
-        if self.status.connected:
-            try:
-                async with asyncio.timeout(CLOSE_WITHIN_S):
-                    await self._backlog.emptied()
-            except TimeoutError:
-                pass
-        if len(self._backlog):
-            log.warning("%s: %d messages could not be delivered before the end", self._address, len(self._backlog))
 
     @property
     def _steady(self) -> bool:
@@ -134,36 +167,64 @@ class AggregatorUplink:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(channel.serve())
-                tasks.create_task(self._deliver(channel))
+                tasks.create_task(self._deliver(channel, http))
         except* ProtocolNetworkException as group:
             ends.extend(group.exceptions)
         finally:
             await channel.close()
         raise ends[0]
 
-    async def _deliver(self, channel: RpcChannel) -> None:
-        """Send everything there is, and then what comes; ping when nothing comes."""
+    async def _deliver(self, channel: RpcChannel, http: httpx.AsyncClient) -> None:
+        """Tell everything there is, and then what comes; ping when nothing comes."""
         await channel.ping()
         await self._asked_who_we_are()
         self._connected()
-        await self._send(channel, message_body(self._engine.uod_info()))
-        snapshot, mark = self._engine.snapshot(), self._backlog.newest
-        while (entry := self._backlog.peek()) and entry.number <= mark:
-            await self._send_entry(channel, entry)
-        await self._send(channel, tags_updated_body(snapshot.tags, snapshot.run_id))
+        info = self._engine.uod_info()
+        self._outbox.retain_s = info.data_log_interval_seconds
+        await self._send(channel, message_body(info))
+        await self._repair(channel, http)
         while True:
-            if entry := self._backlog.peek():
+            while entry := await self._outbox.next():
                 await self._send_entry(channel, entry)
+            # What comes from here on comes after this snapshot: there is no other turn between.
+            snapshot, states = self._engine.snapshot(), self._engine.states()
+            self._outbox.go_live()
+            for part in parts_of(snapshot):
+                await self._send(channel, tags_updated_body(part.tags, part.run_id))
+            for state in states:
+                await self._send(channel, message_body(state))
+            while self._outbox.live:
+                await self._deliver_next(channel)
+
+    async def _deliver_next(self, channel: RpcChannel) -> None:
+        if entry := await self._outbox.next():
+            await self._send_entry(channel, entry)
+            return
+        try:
+            async with asyncio.timeout(IDLE_S):
+                await self._outbox.filled()
+        except TimeoutError:
+            await channel.ping()
+
+    async def _repair(self, channel: RpcChannel, http: httpx.AsyncClient) -> None:
+        """Bring the aggregator to the run that our next message belongs to, and find out what it has of it."""
+        outbox = self._outbox
+        while (first := await outbox.first_run()) is not None:
+            start, ended = first
+            if ended and await is_recorded(http, self._address, start.run):
+                await outbox.forget(start.run)
                 continue
-            try:
-                async with asyncio.timeout(IDLE_S):
-                    await self._backlog.filled()
-            except TimeoutError:
-                await channel.ping()
+            await self._send(channel, start.body)
+            await outbox.rewind(start, await newest_stored(http, self._address, self._engine_id))
+            break
+        else:
+            await self._send(channel, NO_RUN)
+            await outbox.rewind()
+        self._count()
 
     async def _send_entry(self, channel: RpcChannel, entry: Entry) -> None:
         await self._send(channel, entry.body)
-        self._backlog.pop(entry)
+        self._outbox.acknowledge(entry)
         self._count()
 
     async def _send(self, channel: RpcChannel, body: bytes) -> None:
@@ -211,7 +272,7 @@ class AggregatorUplink:
         self.status.connected = True
         self._connected_at = time.monotonic()
         self.status.state = f"connected to {self._address} as {self._engine_id}"
-        log.info("%s; %d messages have waited", self.status.state, len(self._backlog))
+        log.info("%s; %d messages have waited", self.status.state, self._outbox.waiting)
 
     def _say(self, trouble: str) -> None:
         """Show what is wrong, and log it when it is something new: the next try comes within a second."""
@@ -230,4 +291,5 @@ class AggregatorUplink:
             self._refusals.clear()
 
     def _count(self) -> None:
-        self.status.queued, self.status.dropped = len(self._backlog), self._backlog.dropped
+        status, outbox = self.status, self._outbox
+        status.queued, status.dropped, status.fill = outbox.waiting, outbox.lost, outbox.fill

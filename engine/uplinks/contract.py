@@ -6,6 +6,7 @@ the whole picture whenever it has somebody to tell it to. All of it happens in o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -44,6 +45,8 @@ class UplinkStatus:
     dropped: int = 0
     """Messages that no longer fitted into the queue."""
     queued: int = 0
+    fill: float = 0.0
+    """How much of its bound the queue uses; above 1 it is thinned."""
 
 
 class Engine(Protocol):
@@ -57,6 +60,10 @@ class Engine(Protocol):
 
     def snapshot(self) -> TagsFrame:
         """All tags as they were at the last tick, with the run that is active now."""
+        ...
+
+    def states(self) -> Sequence[EngineMessage]:
+        """What has to be known beside the tags: the states of control and method, the run log, the latest errors."""
         ...
 
     async def handle(self, message: AggregatorMessage) -> SuccessMessage | ErrorMessage:

@@ -46,3 +46,9 @@ async def aggregator(
         yield found
     finally:
         await found.close()
+
+
+@pytest.fixture(autouse=True)
+def _state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test finds what an engine of another one, or of the user, has left."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from engine.uplinks.contract import TagsFrame
 from protocol.aggregator_messages import AggregatorMessage
-from protocol.engine_messages import RegisterEngineMsg, UodInfoMsg
+from protocol.engine_messages import (
+    ControlStateMsg,
+    EngineMessage,
+    RegisterEngineMsg,
+    RunStartedMsg,
+    RunStoppedMsg,
+    UodInfoMsg,
+)
 from protocol.messages import ErrorMessage, SuccessMessage
-from protocol.models import PlotConfiguration, ReadingInfo, TagDefinition, TagDirection, TagValue, UodDefinition
+from protocol.models import (
+    ControlState,
+    MethodState,
+    PlotConfiguration,
+    ReadingInfo,
+    RunLog,
+    TagDefinition,
+    TagDirection,
+    TagValue,
+    UodDefinition,
+)
 
 
 class SmallEngine:
@@ -23,6 +41,9 @@ class SmallEngine:
         self.handled: list[AggregatorMessage] = []
         self.reply: SuccessMessage | ErrorMessage = SuccessMessage()
         self._tick = time.time()
+        self.interval_s = 0.0
+        """how often the aggregator logs"""
+        self.run_id: str | None = None
 
     def registration(self) -> RegisterEngineMsg:
         return RegisterEngineMsg(
@@ -57,7 +78,7 @@ class SmallEngine:
             plot_configuration=PlotConfiguration.empty(),
             hardware_str="none",
             required_roles=set(),
-            data_log_interval_seconds=0.0,
+            data_log_interval_seconds=self.interval_s,
         )
 
     def snapshot(self) -> TagsFrame:
@@ -69,6 +90,26 @@ class SmallEngine:
         self.tags.update(tags)
         return self._frame(tags)
 
+    def states(self) -> Sequence[EngineMessage]:
+        running = self.run_id is not None
+        return [ControlStateMsg(control_state=ControlState(is_running=running, is_holding=False, is_paused=False))]
+
+    def start(self, run_id: str) -> RunStartedMsg:
+        """Begin a run; the frame after it should be a snapshot."""
+        self.run_id = run_id
+        return RunStartedMsg(run_id=run_id, started_tick=self._tick)
+
+    def stop(self) -> RunStoppedMsg:
+        """End the run."""
+        run_id, self.run_id = str(self.run_id), None
+        return RunStoppedMsg(
+            run_id=run_id,
+            runlog=RunLog.empty(),
+            method_state=MethodState.empty(),
+            archive=f"archive of {run_id}\n",
+            archive_filename=f"{run_id}.txt",
+        )
+
     async def handle(self, message: AggregatorMessage) -> SuccessMessage | ErrorMessage:
         self.handled.append(message)
         return self.reply
@@ -78,4 +119,4 @@ class SmallEngine:
             TagValue(name=name, tick_time=self._tick, value=value, value_unit=None, direction=TagDirection.Input)
             for name, value in tags.items()
         ]
-        return TagsFrame(orjson.dumps([value.model_dump(mode="json") for value in values]), self._tick, None)
+        return TagsFrame(orjson.dumps([value.model_dump(mode="json") for value in values]), self._tick, self.run_id)

@@ -30,6 +30,8 @@ class SmallAggregator:
         self.address = ""
         self.version: tuple[int, str] = (200, '"0.1.1585"')
         """status and body of GET /version"""
+        self.rest: dict[str, Any] = {}
+        """what GET answers, by path; elsewhere 404"""
         self.registrations: list[dict[str, Any]] = []
         self.registration_replies: list[tuple[int, str]] = []
         """what is said to the next registrations, before all others are accepted: status and body"""
@@ -135,6 +137,9 @@ class SmallAggregator:
     def _http(self, line: str, content: bytes) -> tuple[int, str]:
         if line.startswith("GET /version "):
             return self.version
+        if line.startswith("GET /api/"):
+            path = line.split()[1]
+            return (200, json.dumps(self.rest[path])) if path in self.rest else (404, "")
         assert line.startswith("POST /engine-rest "), line
         self.registrations.append(json.loads(content))
         if self.registration_replies:

@@ -14,15 +14,14 @@ import pytest
 from engine.uplinks import aggregator as module
 from engine.uplinks import registration
 from engine.uplinks.aggregator import AggregatorUplink
-from engine.uplinks.backlog import Backlog
 from protocol.aggregator_messages import CancelMsg
-from protocol.engine_messages import ControlStateMsg
 from protocol.messages import ErrorMessage, MessageBase, ProtocolErrorMessage, SuccessMessage
-from protocol.models import ControlState
 from protocol.serialization import decode
 from tests.interop.small_engine import SmallEngine
 from tests.system.small_aggregator import ACCEPTED, SmallAggregator, registration_reply
 
+GREETING = ["UodInfoMsg", "RunStoppedMsg", "TagsUpdatedMsg", "ControlStateMsg"]
+"""What comes first on each connection where no run is active: who we are, no run, all tags, all states."""
 REFUSED = {"success": False, "engine_id": None, "secret_match": None, "version_match": None}
 
 
@@ -55,13 +54,9 @@ async def test_the_order_after_a_connect(aggregator: SmallAggregator) -> None:
         messages = [await aggregator.messages.get() for _ in range(4)]
         uplink.put(engine.change(FT01=3))
         messages.append(await aggregator.messages.get())
-    assert messages[0]["_type"] == "UodInfoMsg"
-    assert [values_of(message) for message in messages[1:]] == [
-        {"FT01": 1},
-        {"FT01": 2},
-        {"FT01": 2, "PT01": 5},
-        {"FT01": 3},
-    ]
+    assert [message["_type"] for message in messages] == [*GREETING, "TagsUpdatedMsg"]
+    assert values_of(messages[2]) == {"FT01": 2, "PT01": 5}, "outside a run what has waited is in the snapshot"
+    assert values_of(messages[4]) == {"FT01": 3}
     assert [message["sequence_number"] for message in messages] == [1, 2, 3, 4, 5]
     assert {message["engine_id"] for message in messages} == {"lab-pc_SmallUod"}
     assert {message["_ns"] for message in messages} == {"openpectus.protocol.engine_messages"}
@@ -73,14 +68,14 @@ async def test_the_order_after_a_connect(aggregator: SmallAggregator) -> None:
 async def test_every_close_leads_to_a_new_connection(aggregator: SmallAggregator, code: int) -> None:
     engine = SmallEngine(FT01=0, PT01=5)
     async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
-        assert await aggregator.next_types(2) == ["UodInfoMsg", "TagsUpdatedMsg"]
+        assert await aggregator.next_types(len(GREETING)) == GREETING
         began = time.monotonic()
         await aggregator.connection.close(code)
         uplink.put(engine.change(FT01=1))
-        again = [await aggregator.messages.get() for _ in range(3)]
+        again = [await aggregator.messages.get() for _ in GREETING]
         assert time.monotonic() - began < 1.0
-    assert again[0]["_type"] == "UodInfoMsg"
-    assert [values_of(message) for message in again[1:]] == [{"FT01": 1}, {"FT01": 1, "PT01": 5}]
+    assert [message["_type"] for message in again] == GREETING
+    assert values_of(again[2]) == {"FT01": 1, "PT01": 5}
 
 
 @pytest.mark.parametrize(("steady_s", "warnings"), [(5.0, 1), (0.0, 3)])
@@ -94,9 +89,9 @@ async def test_a_connection_that_breaks_again_and_again_is_no_news(
     monkeypatch.setattr(module, "STEADY_S", steady_s)
     async with running(AggregatorUplink(SmallEngine(FT01=0), aggregator.address)):
         for _ in range(3):
-            assert await aggregator.next_types(2) == ["UodInfoMsg", "TagsUpdatedMsg"]
+            assert await aggregator.next_types(len(GREETING)) == GREETING
             await aggregator.connection.close(1000)
-        await aggregator.next_types(2)
+        await aggregator.next_types(len(GREETING))
     assert [record.levelname for record in caplog.records].count("WARNING") == warnings
 
 
@@ -107,7 +102,11 @@ async def test_what_was_not_answered_is_sent_again(
     monkeypatch.setattr(module, "REQUEST_TIMEOUT_S", 0.2)
     engine = SmallEngine(FT01=0)
     async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
-        await aggregator.next_types(2)
+        await aggregator.next_types(len(GREETING))
+        started = engine.start("run")
+        uplink.put(started)
+        uplink.put(engine.snapshot())
+        assert await aggregator.next_types(2) == ["RunStartedMsg", "TagsUpdatedMsg"]
 
         async def silence(_: dict[str, Any]) -> None:
             aggregator.deaf = True
@@ -118,9 +117,10 @@ async def test_what_was_not_answered_is_sent_again(
         aggregator.deaf = False
         aggregator.reply = aggregator._accept
         uplink.put(engine.change(FT01=2))
-        assert await aggregator.next_types(1) == ["UodInfoMsg"]
-        again = [values_of(await aggregator.messages.get()) for _ in range(3)]
-    assert again == [{"FT01": 1}, {"FT01": 2}, {"FT01": 2}]
+        assert await aggregator.next_types(2) == ["UodInfoMsg", "RunStartedMsg"]
+        again = [await aggregator.messages.get() for _ in range(3)]
+    assert [values_of(message) for message in again] == [{"FT01": 1}, {"FT01": 2}, {"FT01": 2}]
+    assert {message["run_id"] for message in again} == {"run"}
     assert len(aggregator.connections) == 2
     assert uplink.status.queued == 0
 
@@ -131,14 +131,14 @@ async def test_an_idle_link_that_has_died_is_found(
     monkeypatch.setattr(module, "REQUEST_TIMEOUT_S", 0.2)
     monkeypatch.setattr(module, "IDLE_S", 0.05)
     async with running(AggregatorUplink(SmallEngine(FT01=0), aggregator.address)):
-        await aggregator.next_types(2)
+        await aggregator.next_types(len(GREETING))
         for _ in range(3):
             await aggregator.pings.get()
         aggregator.deaf = True
         while len(aggregator.registrations) == 1:
             await asyncio.sleep(0.01)  # nothing of a deaf peer can be awaited
         aggregator.deaf = False
-        assert await aggregator.next_types(2) == ["UodInfoMsg", "TagsUpdatedMsg"]
+        assert await aggregator.next_types(len(GREETING)) == GREETING
 
 
 async def test_one_message_is_in_flight_at_a_time(aggregator: SmallAggregator) -> None:
@@ -147,7 +147,7 @@ async def test_one_message_is_in_flight_at_a_time(aggregator: SmallAggregator) -
 
     engine = SmallEngine(FT01=0)
     async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
-        await aggregator.next_types(2)
+        await aggregator.next_types(len(GREETING))
         aggregator.reply = never
         uplink.put(engine.change(FT01=1))
         uplink.put(engine.change(FT01=2))
@@ -165,12 +165,12 @@ async def test_a_slow_aggregator_is_waited_for(aggregator: SmallAggregator) -> N
     aggregator.reply = slow
     engine = SmallEngine(FT01=0)
     async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
-        await aggregator.next_types(2)
+        await aggregator.next_types(len(GREETING))
         for number in range(10):
             uplink.put(engine.change(FT01=number))
         await uplink.close()
     assert len(aggregator.connections) == 1
-    assert (uplink.status.sent, uplink.status.queued) == (12, 0)
+    assert (uplink.status.sent, uplink.status.queued) == (14, 0)
 
 
 @pytest.mark.parametrize(
@@ -190,14 +190,14 @@ async def test_what_is_refused_is_counted_and_not_sent_again(
 
     engine = SmallEngine(FT01=0)
     async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
-        await aggregator.next_types(2)
+        await aggregator.next_types(len(GREETING))
         aggregator.reply = refuse
         for _ in range(11):
             uplink.put(engine.change(FT01="bad"))
         uplink.put(engine.change(FT01=1))
         await uplink.close()
     assert len(aggregator.connections) == 1
-    assert (uplink.status.refused, uplink.status.sent, uplink.status.queued) == (11, 3, 0)
+    assert (uplink.status.refused, uplink.status.sent, uplink.status.queued) == (11, 5, 0)
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
     assert len(errors) == 2, "the first and the tenth"
     assert "bad" in errors[0] or "not JSON" in errors[0]
@@ -209,28 +209,13 @@ async def test_a_message_beyond_the_aggregators_limit_is_left_out(
     """Above 16 MiB the real one closes the connection, and would again and again."""
     engine = SmallEngine(FT01=0)
     async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
-        await aggregator.next_types(2)
-        uplink.put(engine.change(FT01="x" * 2**24))
+        await aggregator.next_types(len(GREETING))
+        uplink.put(engine.change(FT01="x" * (2**24 - 2**19)))
         uplink.put(engine.change(FT01=1))
         assert values_of(await aggregator.messages.get()) == {"FT01": 1}
     assert len(aggregator.connections) == 1
     assert uplink.status.refused == 1
     assert "16 MiB is more than it takes" in caplog.text
-
-
-async def test_without_room_the_oldest_samples_go_and_events_stay(aggregator: SmallAggregator) -> None:
-    engine = SmallEngine(FT01=0)
-    uplink = AggregatorUplink(engine, aggregator.address, backlog=Backlog(limit_bytes=1000))
-    state = ControlState(is_running=False, is_holding=False, is_paused=False)
-    uplink.put(ControlStateMsg(control_state=state))
-    for number in range(20):
-        uplink.put(engine.change(FT01=number))
-    dropped = uplink.status.dropped
-    assert 15 <= dropped < 20
-    async with running(uplink):
-        messages = [await aggregator.messages.get() for _ in range(23 - dropped)]
-    assert [message["_type"] for message in messages[:2]] == ["UodInfoMsg", "ControlStateMsg"]
-    assert [values_of(message)["FT01"] for message in messages[2:]] == [*range(dropped, 20), 19]
 
 
 async def test_a_command_is_answered_while_a_message_hangs(aggregator: SmallAggregator) -> None:
@@ -240,7 +225,7 @@ async def test_a_command_is_answered_while_a_message_hangs(aggregator: SmallAggr
     engine = SmallEngine(FT01=0)
     engine.reply = ErrorMessage(message="not now", caller_error=True)
     async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
-        await aggregator.next_types(2)
+        await aggregator.next_types(len(GREETING))
         await aggregator.answers.get()
         aggregator.reply = hang
         uplink.put(engine.change(FT01=1))
@@ -284,7 +269,7 @@ async def test_an_aggregator_that_does_not_ask_who_we_are_is_tried_again(
     async with running(AggregatorUplink(SmallEngine(FT01=0), aggregator.address)):
         await aggregator.pings.get()
         aggregator.asks_who = True
-        assert await aggregator.next_types(2) == ["UodInfoMsg", "TagsUpdatedMsg"]
+        assert await aggregator.next_types(len(GREETING)) == GREETING
     assert "did not ask who we are" in caplog.text
 
 
@@ -317,7 +302,7 @@ async def test_each_refusal_is_named_once_and_outlasted(
     monkeypatch.setattr(registration, "TAKEN_WAIT_S", 0.0)
     aggregator.registration_replies = [reply, reply]
     async with running(AggregatorUplink(SmallEngine(FT01=0), aggregator.address)) as uplink:
-        assert await aggregator.next_types(2) == ["UodInfoMsg", "TagsUpdatedMsg"]
+        assert await aggregator.next_types(len(GREETING)) == GREETING
         assert uplink.status.connected
     assert caplog.text.count(text) == 1
 
@@ -328,7 +313,7 @@ async def test_an_aggregator_that_does_not_tell_its_version_is_asked_to_ignore_o
 ) -> None:
     aggregator.version = version
     async with running(AggregatorUplink(SmallEngine(FT01=0), aggregator.address)):
-        await aggregator.next_types(2)
+        await aggregator.next_types(len(GREETING))
     assert aggregator.registrations[0]["ignore_version_error"] is True
 
 
@@ -347,7 +332,7 @@ async def test_the_end_does_not_wait_for_ever(
     monkeypatch.setattr(module, "CLOSE_WITHIN_S", 0.1)
     engine = SmallEngine(FT01=0)
     async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
-        await aggregator.next_types(2)
+        await aggregator.next_types(len(GREETING))
         aggregator.deaf = True
         uplink.put(engine.change(FT01=1))
         async with asyncio.timeout(1.0):
@@ -359,7 +344,7 @@ async def test_the_frame_of_tags_is_not_parsed_on_its_way(aggregator: SmallAggre
     """A number that JSON can write and Python cannot keep arrives digit by digit."""
     engine = SmallEngine()
     async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
-        await aggregator.next_types(2)
+        await aggregator.next_types(len(GREETING))
         frame = engine.change(FT01=1)
         exact = b'[{"name":"FT01","tick_time":1.50,"value":0.1000000000000000055511151231257827,"value_unit":null}]'
         uplink.put(type(frame)(exact, frame.tick_time, "run 7"))

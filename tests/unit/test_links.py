@@ -11,7 +11,7 @@ import pytest
 
 from drivers.contract import DeviceError, LinkError, Point, Quality
 from drivers.simulated import Simulated, SimulatedDevice, SimulatedPoint
-from engine import links
+from engine import backoff, links
 from engine.links import Link, LinkState
 
 Value = bool | int | float | str
@@ -19,7 +19,7 @@ Value = bool | int | float | str
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "FIRST_WAIT_S", 0.002)
+    monkeypatch.setattr(backoff, "FIRST_WAIT_S", 0.002)
     monkeypatch.setattr(links, "LONGEST_WAIT_S", 0.02)
     monkeypatch.setattr(links, "LONGEST_REST_S", 0.02)
 
@@ -200,7 +200,7 @@ async def test_turns_that_were_missed_are_counted_and_not_caught_up(monkeypatch:
 
 
 def test_the_wait_doubles_up_to_its_ceiling_and_is_never_the_same_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "FIRST_WAIT_S", 0.2)
-    assert all(0.1 <= links.backoff_s(0, 10) <= 0.2 for _ in range(50))
-    assert all(5 <= links.backoff_s(1000, 10) <= 10 for _ in range(50))
-    assert len({links.backoff_s(5, 10) for _ in range(10)}) > 1
+    monkeypatch.setattr(backoff, "FIRST_WAIT_S", 0.2)
+    assert all(0.1 <= backoff.backoff_s(0, 10) <= 0.2 for _ in range(50))
+    assert all(5 <= backoff.backoff_s(1000, 10) <= 10 for _ in range(50))
+    assert len({backoff.backoff_s(5, 10) for _ in range(10)}) > 1

@@ -12,7 +12,7 @@ import pytest
 
 from drivers.contract import LinkError, Point
 from drivers.simulated import Simulated, SimulatedDevice, SimulatedPoint
-from engine import links, outputs
+from engine import backoff, links, outputs
 from engine.core.spec import Direction, FromPoint, TagSpec
 from engine.links import Link
 from engine.outputs import OutputRefusedError, Outputs
@@ -118,7 +118,7 @@ async def until(condition: Callable[[], object]) -> None:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "FIRST_WAIT_S", 0.002)
+    monkeypatch.setattr(backoff, "FIRST_WAIT_S", 0.002)
     monkeypatch.setattr(links, "LONGEST_WAIT_S", 0.02)
 
 

@@ -71,7 +71,8 @@ def values(count: int) -> list[TagValue]:
 def test_a_line_begins_ends_fails_and_is_cancelled() -> None:
     record = RunRecord()
     ids = [record.begin(name, STARTED, values(2)) for name in ("good", "bad", "open")]
-    assert record.changed
+    assert [line.id for line in record.take_changed()] == ids
+    assert record.take_changed() == []
     record.end(ids[0], STARTED + 1, values(2))
     record.end(ids[1], STARTED + 1, (), failed=True)
     record.cancel_open(STARTED + 2)

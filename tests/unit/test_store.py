@@ -1,0 +1,125 @@
+"""The file of what has to outlive the engine, and its thread."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.store import Store, StoreError
+
+
+def insert(run: str) -> tuple[str, tuple[object, ...]]:
+    return "INSERT INTO run VALUES (?, ?, ?, ?)", (run, 1.0, "file", "header")
+
+
+def runs(db: sqlite3.Connection) -> list[str]:
+    return [run for (run,) in db.execute("SELECT id FROM run ORDER BY id").fetchall()]
+
+
+async def test_what_is_given_is_done_in_order_and_outlives_the_store(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "store.sqlite3"
+    store = Store(path)
+    store.do(lambda db: db.execute(*insert("a")))
+    store.start()
+    store.do(lambda db: db.execute(*insert("b")))
+    assert await store.ask(runs) == ["a", "b"]
+    store.do(lambda db: db.execute("DELETE FROM run WHERE id = 'a'"))
+    await store.close()
+    again = Store(path)
+    assert again.recall(runs) == ["b"]
+    await again.close()
+
+
+async def test_without_a_file_nothing_is_left_to_recall() -> None:
+    store = Store()
+    assert store.recall(runs) is None
+    store.start()
+    store.do(lambda db: db.execute(*insert("a")))
+    assert await store.ask(runs) == ["a"]
+    await store.close()
+
+
+async def test_one_file_serves_one_engine(tmp_path: Path) -> None:
+    first = Store(tmp_path / "store.sqlite3")
+    with pytest.raises(StoreError, match="another Skidlink runs this UOD"):
+        Store(tmp_path / "store.sqlite3")
+    await first.close()
+
+
+async def test_a_broken_file_is_put_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "store.sqlite3"
+    path.write_bytes(b"this is no database, but long enough to look into" * 100)
+    store = Store(path)
+    assert store.recall(runs) == []
+    await store.close()
+    assert "cannot be read" in caplog.text
+    assert [name for name in os.listdir(tmp_path) if name.startswith("store.broken-")]  # noqa: PTH208
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="name another folder by --outbox"):
+        Store(tmp_path / "file" / "store.sqlite3")
+
+
+async def test_a_full_disk_is_outlasted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "store.sqlite3"
+    store = Store(path, sync_ms=0)
+    store.start()
+    await store.ask(lambda db: db.execute("PRAGMA max_page_count = 16").fetchone())
+    big = "x" * 200_000
+    store.do(lambda db: db.execute("INSERT INTO archive_row(run, text) VALUES ('a', ?)", (big,)))
+    store.do(lambda db: db.execute(*insert("a")))
+    async with asyncio.timeout(5):
+        while not store.trouble:
+            await asyncio.sleep(0.01)  # trouble is a plain field, read by whoever shows it
+    await store.ask(lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchone())
+    async with asyncio.timeout(5):
+        while store.trouble:
+            await asyncio.sleep(0.01)  # as above
+    await store.close()
+    again = Store(path)
+    assert again.recall(runs) == ["a"]
+    assert again.recall(lambda db: db.execute("SELECT length(text) FROM archive_row").fetchone()) == (200_000,)
+    await again.close()
+    assert "free some room" in caplog.text
+    assert "can be written again" in caplog.text
+
+
+async def test_a_fault_in_one_piece_of_work_is_logged_and_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    store = Store()
+    store.do(lambda db: db.execute(*insert("a")))
+    store.do(lambda db: db.execute(*insert("a")))  # the same id again
+    store.start()
+    assert await store.ask(runs) == ["a"]
+    await store.close()
+    assert "something could not be stored" in caplog.text
+
+
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+from engine.store import Store
+store = Store(Path(sys.argv[1]))
+store.start()
+row = ("a", 1.0, "file", "header")
+store.do(lambda db: db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", row))
+time.sleep(0.4)  # twice the time in which it has to be durable
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_is_older_than_the_sync_time_survives_kill(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    root = Path(__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", KILLED, path], cwd=root, check=False)
+    assert done.returncode < 0
+    store = Store(path)
+    assert store.recall(runs) == ["a"]
+    asyncio.run(store.close())
