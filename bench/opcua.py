@@ -19,11 +19,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench.opcua_server import RISE
 from bench.worker import ROOT, Worker
 
 SIZES = (1_000, 5_000)
 GOALS = {"None": 12.0, "Basic256Sha256, SignAndEncrypt": 6.0}
 """security -> how many times less CPU than asyncua"""
+FOLLOWED = 1_000
+MOST_OF_THEIRS = 0.5
+"""The part of asyncua's CPU that a subscription may cost."""
 
 
 def compare(ours: Worker, theirs: Worker, port: int, turns: int, polls: int) -> list[dict[str, Any]]:
@@ -59,6 +63,63 @@ def compare(ours: Worker, theirs: Worker, port: int, turns: int, polls: int) -> 
     return rows
 
 
+def follow(ours: Worker, theirs: Worker, server: Server, turns: int) -> dict[str, Any]:
+    """The CPU of 1,000 changes that come by subscription, the same for both sides."""
+    for side in (ours, theirs):
+        side.ask("follow", port=server.port, nodes=FOLLOWED)
+    pairs: list[tuple[float, float]] = []
+    for _ in range(turns + 1):
+        floor = server.raise_all(FOLLOWED)
+        our, their = (side.ask("changes", floor=floor)["cpu"] for side in (ours, theirs))
+        pairs.append((our, their))
+    pairs = pairs[1:]  # the first brings the initial values too
+    parts = sorted(our / their for our, their in pairs)
+    part = statistics.median(parts)
+    return {
+        "changes": FOLLOWED,
+        "skidlink_ms": round(statistics.median(our for our, _ in pairs) * 1e3, 3),
+        "asyncua_ms": round(statistics.median(their for _, their in pairs) * 1e3, 3),
+        "part": round(part, 3),
+        "part_low": round(parts[0], 3),
+        "part_high": round(parts[-1], 3),
+        "goal": MOST_OF_THEIRS,
+        "reached": part <= MOST_OF_THEIRS,
+    }
+
+
+class Server:
+    """The server's process."""
+
+    def __init__(self) -> None:
+        self._turn = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "bench.opcua_server"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        self.port: int = self._answer()["port"]
+
+    def raise_all(self, nodes: int) -> int:
+        """Give so many nodes a higher value, all above the number that is returned."""
+        if self._process.stdin is None:
+            raise RuntimeError("the server has no input")
+        self._process.stdin.write(f"{nodes}\n")
+        self._process.stdin.flush()
+        return self._answer()["turn"] * RISE
+
+    def stop(self) -> None:
+        """End it at once."""
+        self._process.kill()
+        self._process.communicate()
+
+    def _answer(self) -> dict[str, Any]:
+        if self._process.stdout is None:
+            raise RuntimeError("the server has no output")
+        return json.loads(self._process.stdout.readline())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
@@ -68,24 +129,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["SKIDLINK_DATA"] = folder  # certificates and pins of the bench are nobody's
         python = Path(sys.executable)
-        server = subprocess.Popen(
-            [str(python), "-m", "bench.opcua_server"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-        )
+        server = Server()
         try:
-            if server.stdout is None:
-                raise RuntimeError("the server has no output")
-            port = json.loads(server.stdout.readline())["port"]
             with Worker(python, "bench.opcua_skidlink") as ours, Worker(python, "bench.opcua_asyncua") as theirs:
-                rows = compare(ours, theirs, port, turns, polls)
+                rows = compare(ours, theirs, server.port, turns, polls)
+                followed = follow(ours, theirs, server, turns)
         finally:
-            server.kill()
-            server.communicate()
+            server.stop()
     report: dict[str, Any] = {
         "polled": rows,
+        "followed": followed,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in ("asyncua", "numpy")}},
     }
     show(report)
@@ -102,6 +155,11 @@ def show(report: dict[str, Any]) -> None:
             f"{row['asyncua_ms']:8.2f} ms {row['ratio']:6.1f} {row['goal']:5.1f}  "
             f"({row['ratio_low']} to {row['ratio_high']}; one pass {row['ratio_one_pass']})"
         )
+    row = report["followed"]
+    print(
+        f"{row['changes']} changes by subscription: {row['skidlink_ms']:.2f} ms, asyncua {row['asyncua_ms']:.2f} ms; "
+        f"{row['part']:.0%} of it, goal {row['goal']:.0%} ({row['part_low']:.0%} to {row['part_high']:.0%})"
+    )
 
 
 if __name__ == "__main__":

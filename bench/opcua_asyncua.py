@@ -11,9 +11,21 @@ from typing import Any
 from asyncua.client.client import Client
 from asyncua.crypto.security_policies import SecurityPolicyBasic256Sha256
 
-from bench.opcua_server import NAMESPACE
+from bench.opcua_server import NAMESPACE, PUBLISHING_MS
 from bench.worker import serve
 from drivers.opcua.certificates import own_certificate
+
+
+class Latest:
+    """The last value of each node, as a handler of asyncua's keeps it."""
+
+    def __init__(self) -> None:
+        self.values: dict[Any, float] = {}
+
+    def datachange_notification(self, node: Any, value: Any, data: Any) -> None:
+        """Called by asyncua for each change."""
+        del data
+        self.values[node.nodeid.Identifier] = value
 
 
 class Side:
@@ -24,10 +36,32 @@ class Side:
         self._client: Any = None
         self._nodes: list[Any] = []
         self._wanted: tuple[int, int, int] | None = None
+        self._latest = Latest()
 
     def measure(self, request: dict[str, Any]) -> dict[str, Any]:
         """CPU and wall time of one poll of all nodes, in seconds, the mean of several."""
         return self._runner.run(self._measure(**request))
+
+    def follow(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Subscribe to all nodes."""
+        self._runner.run(self._follow(**request))
+        return {}
+
+    async def _follow(self, port: int, nodes: int) -> None:
+        await self._connect(port, 0, nodes)
+        self._latest = Latest()
+        subscription = await self._client.create_subscription(PUBLISHING_MS, self._latest)
+        await subscription.subscribe_data_change(self._nodes)
+
+    def changes(self, request: dict[str, Any]) -> dict[str, Any]:
+        """CPU time until every node has a value beyond `floor`, in seconds."""
+        return self._runner.run(self._changes(**request))
+
+    async def _changes(self, floor: int) -> dict[str, Any]:
+        cpu = process_time()
+        while len(self._latest.values) < len(self._nodes) or min(self._latest.values.values()) < floor:  # noqa: ASYNC110 - an event a change would be measured too
+            await asyncio.sleep(0.02)
+        return {"cpu": process_time() - cpu}
 
     async def _measure(self, port: int, secured: int, nodes: int, polls: int) -> dict[str, Any]:
         if self._wanted != (port, secured, nodes):
@@ -55,4 +89,5 @@ class Side:
 
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
-    serve({"measure": Side().measure})
+    side = Side()
+    serve({"measure": side.measure, "follow": side.follow, "changes": side.changes})

@@ -19,6 +19,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 ua: Any = asyncua.ua
 NODES = 5_000
 NAMESPACE = "urn:skid"
+PUBLISHING_MS = 100
+RISE = 100_000
+"""By how much every value rises each turn."""
 
 
 async def serve() -> None:
@@ -52,7 +55,7 @@ async def serve() -> None:
         while line := await asyncio.to_thread(sys.stdin.readline):
             turn += 1
             for number, node in enumerate(nodes[: int(line)]):
-                await node.write_value(number * 1.1 + turn)
+                await node.write_value(number * 1.1 + turn * RISE)
             print(json.dumps({"turn": turn}), flush=True)
 
 
