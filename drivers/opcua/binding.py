@@ -6,15 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 
 from drivers.contract import Image, Kind, Quality
-from drivers.opcua.codec import ARRAY, KINDS, NOT_ARRAY, STRUCTURE, Cell, encode
+from drivers.opcua.codec import ARRAY, KINDS, NOT_ARRAY, STRUCTURE, Cell, Type, encode
+from drivers.opcua.enumerations import Texts
 from drivers.opcua.nodes import Absent, Node
 from drivers.opcua.plan import Place, Plan
 from drivers.reasons import reason_code
 
+NO_TEXTS = "the server has no texts for the numbers of the node: delete server_texts"
 WHOLE_ARRAY = (
     "the server cannot write one element of an array, only all of it: write to a node that holds this value alone"
 )
@@ -43,14 +46,19 @@ class Binding:
 NO_BINDING = Binding(Image(()), (), {})
 
 
-def bind(plan: Plan, nodes: Sequence[Node | Absent], image: Image) -> Binding:
-    """Give every row the column of what its node sends; `image` stays where that is what it has already."""
+def bind(plan: Plan, nodes: Sequence[Node | Absent], texts: Mapping[int, Texts], image: Image) -> Binding:
+    """Give every row the column of what its node sends; `image` stays where that is what it has already.
+
+    `texts` is node -> the server's texts for its numbers, of the nodes whose texts are wanted.
+    """
     kinds = [Kind(kind) for kind in image.kinds.tolist()]
     unfit: dict[int, str] = {}
     for row, place in enumerate(plan.places):
         node = nodes[place.node]
-        if reason := _unfit(place, node):
+        if reason := _unfit(place, node) or _textless(place, texts):
             unfit[row] = reason
+        elif isinstance(node, Node) and place.server_texts:
+            kinds[row] = Kind.TEXT
         elif isinstance(node, Node) and place.declared is None and node.sends is not None:
             kinds[row] = KINDS[node.sends]
     if kinds != image.kinds.tolist():
@@ -58,11 +66,13 @@ def bind(plan: Plan, nodes: Sequence[Node | Absent], image: Image) -> Binding:
     for row, reason in unfit.items():
         image.quality[row] = Quality.BAD
         image.reason[row] = reason_code(reason)
-    requests = [_request(plan, nodes, image, group.rows.tolist(), unfit) for group in plan.groups]
+    requests = [_request(plan, nodes, texts, image, group.rows.tolist(), unfit) for group in plan.groups]
     return Binding(image, requests, unfit)
 
 
-def write_value(place: Place, node: Node | Absent, value: bool | int | float | str) -> ua.WriteValue:
+def write_value(
+    place: Place, node: Node | Absent, value: bool | int | float | str, texts: Texts | None = None
+) -> ua.WriteValue:
     """What is sent to set a point. Raises `ValueError` with the reason where the value or the node does not fit."""
     if isinstance(node, Absent):
         raise ValueError(node.reason)  # noqa: TRY004 - a refusal like the others, not a mistake of the caller
@@ -70,6 +80,8 @@ def write_value(place: Place, node: Node | Absent, value: bool | int | float | s
         raise ValueError("the server does not tell the type of the node: give the node a data type on the server")
     if reason := _misshapen(place, node):
         raise ValueError(reason)
+    if place.server_texts:
+        value = _number(value, texts or {}, node.takes)
     try:
         content = encode(value, node.takes)
     except ValueError as error:
@@ -84,9 +96,32 @@ def write_value(place: Place, node: Node | Absent, value: bool | int | float | s
     )
 
 
+def _number(text: object, texts: Texts, target: Type) -> int | bool:
+    """The number that the server has for a text. Raises `ValueError` with its texts."""
+    for number, known in texts.items():
+        if known == text:
+            return bool(number) if target is Type.Boolean else number
+    raise ValueError(f"takes one of {', '.join(map(repr, texts.values()))}, not {text!r}" if texts else NO_TEXTS)
+
+
 def element_of(written: Any) -> ua.ReadValueId:
     """What to read to see whether the server can tell the one element of an array that is to be written."""
     return ua.ReadValueId(written.NodeId, ua.IntegerId(AttributeIds.Value), written.IndexRange)
+
+
+def is_same(written: Any, answer: ua.DataValue) -> bool:
+    """Whether a node holds what was written to it; a number may have taken the nearest value of the node's type."""
+    wanted, found = written.Value.Value, answer.Value
+    if found is None or found.VariantType is not wanted.VariantType:
+        return False
+    if wanted.VariantType is Type.Float:
+        return bool(np.all(np.float32(wanted.Value) == np.float32(found.Value)))
+    return bool(found.Value == wanted.Value)
+
+
+def held(answer: Any) -> str:
+    """The value in an answer or in a write, for a message."""
+    return "nothing" if answer.Value is None else repr(answer.Value.Value)
 
 
 def is_whole_array(answer: ua.DataValue) -> bool:
@@ -107,6 +142,10 @@ def _unfit(place: Place, node: Node | Absent) -> str:
     return _misshapen(place, node)
 
 
+def _textless(place: Place, texts: Mapping[int, Texts]) -> str:
+    return NO_TEXTS if place.server_texts and not texts.get(place.node) else ""
+
+
 def _misshapen(place: Place, node: Node) -> str:
     if node.is_array is None or node.is_array == (place.index is not None):
         return ""
@@ -114,7 +153,12 @@ def _misshapen(place: Place, node: Node) -> str:
 
 
 def _request(
-    plan: Plan, nodes: Sequence[Node | Absent], image: Image, rows: Sequence[int], unfit: Collection[int]
+    plan: Plan,
+    nodes: Sequence[Node | Absent],
+    texts: Mapping[int, Texts],
+    image: Image,
+    rows: Sequence[int],
+    unfit: Collection[int],
 ) -> Request:
     answers: dict[int, int] = {}
     wanted: list[ua.ReadValueId] = []
@@ -128,5 +172,6 @@ def _request(
             answers[place.node] = len(wanted)
             wanted.append(ua.ReadValueId(node.id, ua.IntegerId(AttributeIds.Value)))
         kind = Kind(int(image.kinds[row]))
-        cells.append(Cell(answers[place.node], row, kind, int(image.cells[row]), place.index))
+        own = texts[place.node] if place.server_texts else None
+        cells.append(Cell(answers[place.node], row, kind, int(image.cells[row]), place.index, own))
     return Request(wanted, cells)

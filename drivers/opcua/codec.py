@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -70,6 +70,7 @@ _STRUCTURE = reason_code(STRUCTURE)
 _ARRAY = reason_code(ARRAY)
 _NOT_ARRAY = reason_code(NOT_ARRAY)
 _SHORT = reason_code("the array of the node has no such element: lower index")
+_NO_TEXT = reason_code("the server has no text for this number: delete server_texts to see the number")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_TIME = datetime(1601, 1, 1, tzinfo=UTC)
 """The null DateTime: OPC 10000-6 5.2.2.5."""
@@ -92,6 +93,8 @@ class Cell:
     position: int
     """Position in the column of its kind."""
     index: int | None
+    texts: Mapping[int, str] | None = None
+    """Number -> the server's text, where that is the value of the point."""
 
 
 @lru_cache(maxsize=4096)
@@ -133,6 +136,12 @@ def settle(cell: Cell, status: int, variant: Any, image: Image) -> bool:
         value, lacking = element(variant, cell.index)
         if lacking:
             quality, reason = Quality.BAD, lacking
+        elif cell.texts is not None:
+            text = cell.texts.get(value) if isinstance(value, int) else None
+            if text is None:
+                quality, reason = Quality.BAD, _NO_TEXT
+            else:
+                image.columns[cell.kind][cell.position] = text
         elif KINDS[(found := variant.VariantType)] is not cell.kind:
             quality, reason = Quality.BAD, _misfit(found, cell.kind)
             changed = True

@@ -5,14 +5,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from asyncua import ua
 
 from drivers.contract import Group, Image, LinkError, Options, Point, Remark
 from drivers.opcua import options as opcua_options
-from drivers.opcua.binding import NO_BINDING, WHOLE_ARRAY, bind, element_of, is_whole_array, write_value
+from drivers.opcua.binding import NO_BINDING, WHOLE_ARRAY, bind, element_of, held, is_same, is_whole_array, write_value
 from drivers.opcua.codec import status_text
+from drivers.opcua.enumerations import Texts, texts_of
 from drivers.opcua.hints import hints
 from drivers.opcua.link import Link, node_text
 from drivers.opcua.nodes import MISSING, NO_NAMESPACE, Absent, Node, find_nodes
@@ -40,6 +41,8 @@ class OpcUa:
         timeout_s = max(device.timeout_ms for device in devices.values()) / 1000
         self._link = Link(first.endpoint, timeout_s, first.access)
         self._nodes: Sequence[Node | Absent] = ()
+        self._texts: Mapping[int, Texts] = {}
+        """Node -> the server's texts for its numbers, where a tag wants them."""
         self._binding = NO_BINDING
         self._readings: Sequence[Poll | Subscription] = ()
         """One a group."""
@@ -86,7 +89,8 @@ class OpcUa:
         await self._link.open()
         try:
             self._nodes = await find_nodes(self._link, self._plan.addresses)
-            self._binding = bind(self._plan, self._nodes, self.image)
+            self._texts = await self._learn_texts()
+            self._binding = bind(self._plan, self._nodes, self._texts, self.image)
             self._readings = [self._reading(group) for group in range(len(self.groups))]
             await self._subscriptions.start([found for found in self._readings if isinstance(found, Subscription)])
             await self._tell_unfit()
@@ -117,7 +121,7 @@ class OpcUa:
         for row, value in values.items():
             place = self._plan.places[row]
             try:
-                sent[row] = write_value(place, self._nodes[place.node], value)
+                sent[row] = write_value(place, self._nodes[place.node], value, self._texts.get(place.node))
             except ValueError as error:
                 refused[row] = str(error)
         for row in await self._overwriting(sent):
@@ -129,7 +133,8 @@ class OpcUa:
                 refused[row] = (
                     f"the server refuses {values[row]!r} for {node_text(request)}: {status_text(status.value)}"
                 )
-        return refused
+        kept = {row: request for row, request in sent.items() if row not in refused}
+        return refused | await self._read_back(kept)
 
     async def close(self) -> None:
         """Let the session go, within about a second."""
@@ -138,6 +143,25 @@ class OpcUa:
         self._nodes = ()
         await self._subscriptions.stop()
         await self._link.close()
+
+    async def _read_back(self, written: Mapping[int, ua.WriteValue]) -> dict[int, str]:
+        """Read what was written where the author asks for it; row -> what the node holds instead."""
+        asked: dict[int, Any] = {row: request for row, request in written.items() if self._plan.places[row].read_back}
+        answers = await self._link.read([element_of(request) for request in asked.values()])
+        return {
+            row: f"{node_text(request)} was written, but holds {held(answer)} and not {held(request.Value)}: does the "
+            "PLC program overwrite it?"
+            for (row, request), answer in zip(asked.items(), answers, strict=True)
+            if not is_same(request, answer)
+        }
+
+    async def _learn_texts(self) -> dict[int, Texts]:
+        wanted = {
+            place.node: node.id
+            for place in self._plan.places
+            if place.server_texts and isinstance(node := self._nodes[place.node], Node)
+        }
+        return dict(zip(wanted, await texts_of(self._link, list(wanted.values())), strict=True))
 
     def _reading(self, number: int) -> Poll | Subscription:
         group, request = self.groups[number], self._binding.requests[number]

@@ -353,6 +353,7 @@ class Cells:
         self.rows = np.array([cell.row for cell in cells], np.intp)
         self.kinds = np.array([cell.kind for cell in cells], np.uint8)
         self.positions = np.array([cell.position for cell in cells], np.intp)
+        self.have_texts = np.array([cell.texts is not None for cell in cells], np.bool_)
         self.indices = np.array([-1 if cell.index is None else cell.index for cell in cells], np.intp)
 
 
@@ -390,11 +391,12 @@ class Layout:
         self._timed = np.flatnonzero(times >= 0)
         self._times = times[self._timed]
 
+        texts = cells.have_texts[chosen]
         is_array, indices = (encodings & _ARRAY) != 0, cells.indices[chosen]
         there = np.where(is_array, (indices >= 0) & (indices < _lengths(body, records)[slots]), indices < 0)
         usable = self.qualities != Quality.BAD
         kinds = cells.kinds[chosen]
-        plain = usable & there & _PLAIN[types] & (_COLUMN[types] == kinds) & ((encodings & _MATRIX) == 0)
+        plain = usable & there & ~texts & _PLAIN[types] & (_COLUMN[types] == kinds) & ((encodings & _MATRIX) == 0)
         places = starts + np.where(is_array, 4 + indices * _WIDTH_OF[types], 0)
         self._numbers: list[_Numbers] = []
         for number in np.unique(types[plain]).tolist():
@@ -452,7 +454,7 @@ class Reader:
 
 def _settle(body: bytes, cell: Cell, start: int, encoding: int, status: int, image: Image) -> bool:
     """Fill a cell whose value is no plain number."""
-    if encoding == Type.String.value and cell.kind is Kind.TEXT and cell.index is None:
+    if encoding == Type.String.value and cell.kind is Kind.TEXT and cell.index is None and cell.texts is None:
         length = max(_int32(body, start)[0], 0)
         image.columns[Kind.TEXT][cell.position] = body[start + 4 : start + 4 + length].decode("utf-8", "replace")
         return False

@@ -123,12 +123,22 @@ class PointOptions(Options):
     type: TypeName | None = None
     """What the node is declared to hold; else it is learned from the server at each connect."""
 
+    server_texts: bool = False
+    """true: the tag's value is the text that the server has for the number of an enumeration or a state."""
+    read_back: bool = False
+    """true: a value that was written is read again, and is refused if the node holds another."""
     mode: Mode | None = None
     """How this tag is read, where it is not as its device says."""
     sampling_ms: int | None = Field(default=None, ge=0)
     """How often the server looks at a subscribed node, 0 as often as it can; else at the cadence of the tag."""
     server_deadband: float = Field(default=0.0, ge=0, allow_inf_nan=False)
     """The server keeps a subscribed value to itself that differs by no more than this, in the node's own unit."""
+
+    @model_validator(mode="after")
+    def _check_texts(self) -> Self:
+        if self.server_texts and self.type is not None:
+            raise ValueError("with server_texts the value is a text, whatever the node holds: delete type")
+        return self
 
     @field_validator("node")
     @classmethod

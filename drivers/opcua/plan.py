@@ -40,10 +40,14 @@ class Place:
     """Position in `Plan.addresses`."""
     index: int | None
     declared: ua.VariantType | None
+    server_texts: bool = False
+    read_back: bool = False
 
     @property
     def kind(self) -> Kind:
         """The column before the server has been asked."""
+        if self.server_texts:
+            return Kind.TEXT
         return Kind.FLOAT if self.declared is None else KINDS[self.declared]
 
 
@@ -94,7 +98,16 @@ def make_plan(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> 
             known[options.node] = len(addresses)
             addresses.append(parse_address(options.node))
         declared = None if options.type is None else DECLARED[options.type]
-        places.append(Place(point.tag, point.device, known[options.node], options.index, declared))
+        place = Place(
+            point.tag,
+            point.device,
+            known[options.node],
+            options.index,
+            declared,
+            options.server_texts,
+            options.read_back,
+        )
+        places.append(place)
     groups, subscribed = _groups(devices, points)
     return Plan(devices, places, addresses, groups, subscribed, [_options(point) for point in points])
 

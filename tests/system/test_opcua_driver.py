@@ -374,6 +374,58 @@ async def test_writes_keep_their_order_on_a_server_that_takes_few(
             assert written == list(range(9))
 
 
+async def test_what_is_read_back_and_differs_is_refused(plc: SkidServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["w_float", "w_kept", "w_unasked"]
+    for name in names:
+        plc.add(name, 1.0, V.Float)
+    plc.add("w_text", "a", V.String)
+    on = points(
+        skid_node("w_float", read_back=True),
+        skid_node("w_kept", read_back=True),
+        skid_node("w_unasked"),
+        skid_node("w_text", read_back=True),
+        write=True,
+    )
+    write = InternalSession.write
+
+    async def overwritten(self: InternalSession, params: Any) -> Any:
+        results = await write(self, params)
+        for name in names[1:]:
+            node = plc.server.iserver.aspace[ua.NodeId(name, plc.index)]
+            node.attributes[ua.AttributeIds.Value].value = ua.DataValue(ua.Variant(1.0, V.Float))
+        return results
+
+    async with opened(plc.endpoint, on) as driver:
+        monkeypatch.setattr(InternalSession, "write", overwritten)
+        refused = await driver.write({0: 0.1, 1: 0.1, 2: 0.1, 3: "b"})
+        assert refused == {
+            1: f"ns={plc.index};s=w_kept was written, but holds 1.0 and not 0.1: does the PLC program overwrite it?"
+        }
+
+
+async def test_states_have_the_texts_of_the_server(plc: SkidServer) -> None:
+    enumeration = plc.run(plc.server.nodes.enum_data_type.add_data_type(plc.index, "States"))
+    values = [
+        ua.EnumValueType(Value=value, DisplayName=ua.LocalizedText(text)) for value, text in ((5, "Auf"), (9, "Zu"))
+    ]
+    plc.run(enumeration.add_property(0, "EnumValues", values))
+    plc.add("state", 9, V.Int32)
+    node = plc.server.get_node(ua.NodeId("state", plc.index))
+    plc.run(node.write_attribute(ua.AttributeIds.DataType, ua.DataValue(ua.Variant(enumeration.nodeid, V.NodeId))))
+    plc.add("two_state", True, V.Boolean)
+    node = plc.server.get_node(ua.NodeId("two_state", plc.index))
+    plc.run(node.add_property(0, "FalseState", ua.LocalizedText("aus")))
+    plc.run(node.add_property(0, "TrueState", ua.LocalizedText("an")))
+    on = points(*(skid_node(name, server_texts=True) for name in ("state", "two_state")), write=True)
+    async with opened(plc.endpoint, on) as driver:
+        await driver.read(0)
+        assert [driver.image.value(row) for row in range(2)] == ["Zu", "an"]
+        assert await driver.write({0: "Auf", 1: "aus"}) == {}
+        await driver.read(0)
+        assert [driver.image.value(row) for row in range(2)] == ["Auf", "aus"]
+        assert plc.get("two_state").Value.Value is False
+
+
 async def test_what_the_server_refuses_is_told_with_its_status(plc: SkidServer) -> None:
     plc.set_limit(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerWrite, 1)
     plc.add("w_open", 1.0, V.Double)

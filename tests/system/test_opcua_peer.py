@@ -161,6 +161,31 @@ async def test_writes_within_small_limits(peer: Peer) -> None:
         assert await driver.write(dict(enumerate(before))) == {}
 
 
+@pytest.mark.parametrize("mode", ["poll", "subscribe"])
+@pytest.mark.parametrize("fast_path", [True, False])
+async def test_enumerations_have_the_texts_of_the_server(peer: Peer, mode: str, fast_path: bool) -> None:
+    on = [
+        Point("V", "plc", skid_node("valve", server_texts=True, read_back=True), 50, True, True),
+        Point("N", "plc", skid_node("valve"), 50),
+        Point("D", "plc", skid_node("double", server_texts=True), 50),
+    ]
+    async with opened(peer.endpoint, on, mode=mode, fast_path=fast_path) as driver:
+        await driver.read(0)
+        assert [driver.image.value(row) for row in range(2)] == ["Open", 1]
+        assert quality(driver, 2)[1].startswith("the server has no texts")
+        assert "takes one of 'Closed', 'Open', 'Fault', not 'open'" in (await driver.write({0: "open"}))[0]
+        assert await driver.write({0: "Fault"}) == {}
+        await until(driver, lambda: driver.image.value(1) == 2)
+        assert driver.image.value(0) == "Fault"
+        peer.put("valve", 9)
+        await until(driver, lambda: driver.image.value(1) == 9)
+        assert quality(driver, 0) == (
+            Quality.BAD,
+            "the server has no text for this number: delete server_texts to see the number",
+        )
+        peer.put("valve", 1)
+
+
 async def test_users(peer: Peer, tmp_path: Path) -> None:
     file = tmp_path / "word"
     for word, right in ((WORD, True), ("wrong", False)):

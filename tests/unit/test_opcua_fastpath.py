@@ -132,8 +132,10 @@ def requests(draw: st.DrawFn) -> tuple[list[Cell], list[Kind], int]:
     count = draw(st.integers(1, 5))
     kinds = draw(st.lists(st.sampled_from(list(Kind)), min_size=count, max_size=count + 3))
     image = Image(kinds)
+    texts = st.sampled_from([None, {0: "Closed", 1: "Open"}])
+    indices = st.sampled_from([None, None, 0, 1, 3])
     cells = [
-        Cell(row % count, row, kind, int(image.cells[row]), draw(st.sampled_from([None, None, 0, 1, 3])))
+        Cell(row % count, row, kind, int(image.cells[row]), draw(indices), draw(texts) if kind is Kind.TEXT else None)
         for row, kind in enumerate(kinds)
     ]
     return cells, kinds, count
