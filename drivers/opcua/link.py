@@ -45,6 +45,8 @@ _RENEW_AFTER = 0.75
 _PROBES_PER_SESSION_TIMEOUT = 3
 _MOST_IN_FLIGHT = 16
 """Requests that may wait for their answers together: small servers queue few."""
+_INNER_PARTS = ("_connection", "_request_handle", "_request_id", "_callbackmap")
+"""What `Link._send` needs of asyncua's protocol beside what it shows; checked at each connect."""
 _GOODBYE_S = 1.0
 """How long the server may take to let the session go."""
 
@@ -122,6 +124,8 @@ class Link:
         self._upkeep: asyncio.Task[None] | None = None
         self._lost: LinkError | None = None
         """What the upkeep found; the next request raises it."""
+        self.sends_kept = False
+        """Whether `exchange` works with the asyncua that is installed."""
         self._token = b""
         """The session's authentication token, encoded."""
         self._in_flight = asyncio.Semaphore(_MOST_IN_FLIGHT)
@@ -144,6 +148,7 @@ class Link:
                 await client.create_session()
                 await log_in(client, self.endpoint, self._access, choice, _PINS)
             self._token = encoded_token(client.uaclient.session.authentication_token)
+            self.sends_kept = self._knows_inner_parts()
             await self.learn_server()
         except BaseException:
             await self.close()
@@ -175,6 +180,14 @@ class Link:
         if self._own is not None and self._own.new:
             _log.warning("%s: a client certificate was made: %s", self.endpoint, self._own.advice)
         return choice
+
+    def _knows_inner_parts(self) -> bool:
+        """Whether this asyncua is inside as `_send` needs it; if not, all requests go its own way."""
+        missing = [name for name in _INNER_PARTS if not hasattr(self._protocol, name)]
+        if missing and "asyncua" not in self._warned:
+            self._warned.add("asyncua")
+            _log.warning("%s: this version of asyncua has no %s: reading is slower", self.endpoint, ", ".join(missing))
+        return not missing
 
     def _new_client(self) -> Client:
         client = Client(self.endpoint, timeout=self.timeout_s)

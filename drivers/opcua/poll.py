@@ -46,7 +46,7 @@ class Poll:
     async def read(self) -> list[Cell]:
         """Fill the rows; return the cells whose node must be learned anew. Raises `LinkError`."""
         timestamp = self._options.timestamp
-        if not self._options.fast_path:
+        if not (self._options.fast_path and self._link.sends_kept):
             answers = await self._link.read(self._nodes, TIMESTAMPS[timestamp], self._timeout_s)
             return decode(answers, self._cells, self._image, timestamp)
         bodies = await self._exchange()

@@ -91,6 +91,16 @@ async def test_every_built_in_type_is_learned_and_exact(plc: SkidServer, fast_pa
         assert driver.plan == [f"plc: 1 request reads {len(VALUES)} nodes for {len(VALUES)} tags"]
 
 
+async def test_an_asyncua_that_is_other_inside_is_slower_only(
+    plc: SkidServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("drivers.opcua.link._INNER_PARTS", ("_connection", "_renamed"))
+    async with opened(plc.endpoint, points(skid_node("double"))) as driver:
+        await driver.read(0)
+        assert driver.image.value(0) == 0.1
+    assert "has no _renamed: reading is slower" in caplog.text
+
+
 async def test_every_way_to_name_a_node(plc: SkidServer) -> None:
     index = plc.index
     ways = [
