@@ -45,10 +45,10 @@ from protocol.serialization import deserialize, encode
 
 log = logging.getLogger("skidlink.engine.uplinks.aggregator")
 
-LONGEST_WAIT_S: Final = 0.8
+LONGEST_WAIT_S: Final = 0.5
 """Between two tries, so that a network that is back is noticed within a second."""
 CONNECT_TIMEOUT_S: Final = 1.5
-REST_TIMEOUT_S: Final = 5.0
+REST_TIMEOUT_S: Final = 2.0
 REQUEST_TIMEOUT_S: Final = 3.0
 """An aggregator that is alive answers within milliseconds, but for ..."""
 TIMEOUT_S_PER_BYTE: Final = 30e-6
@@ -131,7 +131,9 @@ class AggregatorUplink:
     async def _connect_again_and_again(self) -> None:
         timeout = httpx.Timeout(REST_TIMEOUT_S, connect=CONNECT_TIMEOUT_S)
         failures = 0
-        async with httpx.AsyncClient(verify=self._tls or False, timeout=timeout) as http:
+        # No connection is kept for later: one that was cut without a word would cost a time-out.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        async with httpx.AsyncClient(verify=self._tls or False, timeout=timeout, limits=limits) as http:
             while True:
                 wait_s = 0.0
                 try:

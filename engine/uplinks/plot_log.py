@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import httpx
@@ -12,6 +12,9 @@ import httpx
 from engine.uplinks.address import Address
 
 log = logging.getLogger("skidlink.engine.uplinks.aggregator")
+
+TIMEOUT_S: Final = 15.0
+"""The whole plot log of a long run is many megabytes."""
 
 
 async def newest_stored(http: httpx.AsyncClient, address: Address, engine_id: str) -> float | None:
@@ -37,7 +40,7 @@ async def is_recorded(http: httpx.AsyncClient, address: Address, run_id: str) ->
 async def _get(http: httpx.AsyncClient, url: str) -> Any:
     """The JSON at a URL, None where there is none."""
     try:
-        response = await http.get(url)
+        response = await http.get(url, timeout=TIMEOUT_S)
         return response.json() if response.is_success else None
     except (httpx.HTTPError, ValueError) as error:
         log.debug("no answer from %s: %s", url, error)

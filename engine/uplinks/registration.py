@@ -17,7 +17,7 @@ log = logging.getLogger("skidlink.engine.uplinks.aggregator")
 
 SECRET_WAIT_S: Final = 10.0
 """Somebody has to change the secret on one of the two sides."""
-TAKEN_WAIT_S: Final = 1.0
+TAKEN_WAIT_S: Final = 0.5
 """A connection that died is given up by the aggregator after up to 50 s."""
 
 

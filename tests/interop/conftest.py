@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +48,29 @@ async def aggregator(
         yield found
     finally:
         await found.close()
+
+
+@pytest.fixture(scope="module")
+def shared_port(open_pectus_scripts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of an aggregator that lives as long as a file of tests, because its start takes seconds."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    with asyncio.Runner() as runner:
+        found = Aggregator(open_pectus_scripts, tmp_path_factory.mktemp("aggregator"), port)
+        runner.run(found.start())
+        try:
+            yield port
+        finally:
+            runner.run(found.close())
+
+
+@pytest.fixture
+async def shared(open_pectus_scripts: Path, tmp_path: Path, shared_port: int) -> AsyncIterator[Aggregator]:
+    """The REST interface of the shared aggregator."""
+    found = Aggregator(open_pectus_scripts, tmp_path, shared_port)
+    yield found
+    await found.close()
 
 
 @pytest.fixture(autouse=True)

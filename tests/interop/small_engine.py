@@ -82,11 +82,12 @@ class SmallEngine:
         )
 
     def snapshot(self) -> TagsFrame:
+        self._next_tick()
         return self._frame(self.tags)
 
     def change(self, **tags: Any) -> TagsFrame:
         """Set tags, one tick later, and return the frame of what changed."""
-        self._tick += 0.1
+        self._next_tick()
         self.tags.update(tags)
         return self._frame(tags)
 
@@ -97,6 +98,7 @@ class SmallEngine:
     def start(self, run_id: str) -> RunStartedMsg:
         """Begin a run; the frame after it should be a snapshot."""
         self.run_id = run_id
+        self._next_tick()
         return RunStartedMsg(run_id=run_id, started_tick=self._tick)
 
     def stop(self) -> RunStoppedMsg:
@@ -113,6 +115,9 @@ class SmallEngine:
     async def handle(self, message: AggregatorMessage) -> SuccessMessage | ErrorMessage:
         self.handled.append(message)
         return self.reply
+
+    def _next_tick(self) -> None:
+        self._tick = max(self._tick + 0.001, time.time())
 
     def _frame(self, tags: dict[str, Any]) -> TagsFrame:
         values = [

@@ -58,7 +58,7 @@ async def test_both_transports_are_secured(certificate: Path, scheme: str, monke
         uplink = AggregatorUplink(SmallEngine(FT01=0), f"{scheme}://{aggregator.address}")
         async with asyncio.TaskGroup() as tasks:
             task = tasks.create_task(uplink.run())
-            assert await aggregator.next_types(2) == ["UodInfoMsg", "TagsUpdatedMsg"]
+            assert await aggregator.next_types(3) == ["UodInfoMsg", "RunStoppedMsg", "TagsUpdatedMsg"]
             task.cancel()
 
 
