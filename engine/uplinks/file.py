@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from io import FileIO
+from itertools import pairwise
 from pathlib import Path
+from typing import Final
 
 from engine.uplinks.contract import Engine, UplinkError
 from engine.uplinks.lines import LinesUplink
 
+log = logging.getLogger("skidlink.engine.uplinks.file")
+
+LIMIT_BYTES: Final = 256 * 2**20
+KEEP: Final = 8
+"""Files that are kept beside the one that is written: NAME.1 is the newest."""
+
 
 class FileUplink(LinesUplink):
-    """Appends to a file; each start of the engine begins with its UodInfoMsg."""
+    """Appends to a file; each start of the engine, and each new file, begins with its UodInfoMsg."""
 
     name = "file"
 
-    def __init__(self, engine: Engine, target: str | Path) -> None:
-        """Raises `UplinkError` when the file cannot be opened."""
-        path = Path(target)
+    def __init__(self, engine: Engine, target: str | Path, *, limit_bytes: int = LIMIT_BYTES, keep: int = KEEP) -> None:
+        """At `limit_bytes` another file is begun. Raises `UplinkError` when the file cannot be opened."""
+        self._path = path = Path(target)
+        self._limit = limit_bytes
+        self._keep = keep
         try:
             file = FileIO(path, "a+")
         except OSError as error:
@@ -25,6 +36,28 @@ class FileUplink(LinesUplink):
             raise UplinkError(f"cannot write {path}: {why}, or name another file") from error
         _end_last_line(file)
         super().__init__(engine, file, str(path))
+
+    def _is_full(self) -> bool:
+        # Not while messages wait: what the new file begins with would be newer than they are.
+        return self._lines.size >= self._limit and not len(self._backlog)
+
+    async def _begin_anew(self) -> None:
+        try:
+            await self._lines.replace(self._rotate)
+        except OSError as error:
+            self._limit *= 2
+            log.warning("cannot begin another file beside %s: %s; it may grow to twice its size", self._path, error)
+
+    def _rotate(self) -> FileIO:
+        """Give every file the next number, and the last one up."""
+        names = [
+            self._path,
+            *(self._path.with_name(f"{self._path.name}.{number}") for number in range(1, self._keep + 1)),
+        ]
+        for newer, older in reversed(list(pairwise(names))):
+            if newer.exists():
+                newer.replace(older)
+        return FileIO(self._path, "a+")
 
 
 def _end_last_line(file: FileIO) -> None:

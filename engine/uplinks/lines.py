@@ -1,21 +1,20 @@
 """Messages as lines of JSON: what a file and the standard output have in common.
 
 The same messages as an aggregator gets, without the envelope of the RPC channel: UodInfoMsg, a snapshot of all tags,
-and then what changed. Each message is in the hands of the operating system as soon as it is written; nothing is held
-back in a buffer of ours.
+all states, and then what changed. Each message is in the hands of the operating system as soon as it is written; nothing
+is held back in a buffer of ours.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import os
 from io import FileIO
 from itertools import count
 from typing import Final
 from urllib.parse import quote
 
+from engine.uplinks.appender import Appender
 from engine.uplinks.backlog import Backlog
 from engine.uplinks.contract import Engine, TagsFrame, UplinkStatus
 from protocol.engine_messages import EngineMessage
@@ -29,7 +28,7 @@ RETRY_S: Final = 1.0
 
 
 class LinesUplink:
-    """Writes messages to an open file, unbuffered and in a thread."""
+    """Writes messages to an open file, unbuffered."""
 
     name = "lines"
 
@@ -37,7 +36,7 @@ class LinesUplink:
         """`called` is what a user calls the file. The file is closed when `run` ends."""
         self.status = UplinkStatus()
         self._engine = engine
-        self._file = file
+        self._lines = Appender(file, called)
         self._called = called
         self._backlog = Backlog()
         self._sequence_numbers = count(1)
@@ -47,18 +46,32 @@ class LinesUplink:
     async def run(self) -> None:
         who = self._engine.registration()
         self._engine_id = quote(f"{who.computer_name}_{who.uod_name}", safe="")  # as the aggregator would make it
-        snapshot = self._engine.snapshot()
         try:
-            await self._write(message_body(self._engine.uod_info()))
-            await self._write(tags_updated_body(snapshot.tags, snapshot.run_id))
             while True:
-                await self._backlog.filled()
-                if entry := self._backlog.peek():
-                    await self._write(entry.body)
-                    self._backlog.pop(entry)
-                    self._count()
+                await self._write_all_that_is()
+                while not self._is_full():
+                    await self._backlog.filled()
+                    if entry := self._backlog.peek():
+                        await self._write(entry.body)
+                        self._backlog.pop(entry)
+                        self._count()
+                await self._begin_anew()
         finally:
-            self._file.close()
+            await self._lines.close()
+
+    def _is_full(self) -> bool:
+        """Whether it is time for another file."""
+        return False
+
+    async def _begin_anew(self) -> None:
+        """Go on with another file."""
+
+    async def _write_all_that_is(self) -> None:
+        snapshot, states = self._engine.snapshot(), self._engine.states()
+        await self._write(message_body(self._engine.uod_info()))
+        await self._write(tags_updated_body(snapshot.tags, snapshot.run_id))
+        for state in states:
+            await self._write(message_body(state))
 
     def put(self, item: TagsFrame | EngineMessage) -> None:
         if self._unread:
@@ -82,7 +95,7 @@ class LinesUplink:
         line = addressed(body, self._engine_id, next(self._sequence_numbers)) + b"\n"
         while not self._unread:
             try:
-                await asyncio.to_thread(_append, self._file, line)
+                await self._lines.append(line)
             except BrokenPipeError:
                 self._unread = True
                 self._fail("nobody reads it any more")
@@ -104,17 +117,3 @@ class LinesUplink:
 
     def _count(self) -> None:
         self.status.queued, self.status.dropped = len(self._backlog), self._backlog.dropped
-
-
-def _append(file: FileIO, line: bytes) -> None:
-    """Write a whole line or nothing, as far as the file lets itself be cut. Raises `OSError`."""
-    start = file.tell() if file.seekable() else None
-    rest = memoryview(line)
-    try:
-        while rest:
-            rest = rest[file.write(rest) :]
-    except OSError:
-        if start is not None:
-            with contextlib.suppress(OSError):  # the first error is the one that says what is wrong
-                os.ftruncate(file.fileno(), start)
-        raise

@@ -23,6 +23,8 @@ from protocol.engine_messages import ControlStateMsg
 from protocol.models import ControlState
 from tests.interop.small_engine import SmallEngine
 
+BEGINNING = ["UodInfoMsg", "TagsUpdatedMsg", "ControlStateMsg"]
+
 
 @asynccontextmanager
 async def running(uplink: LinesUplink) -> AsyncGenerator[LinesUplink, None]:
@@ -52,17 +54,18 @@ async def test_a_file_gets_what_an_aggregator_gets(tmp_path: Path) -> None:
         uplink.put(engine.change(FT01=1))
         state = ControlState(is_running=False, is_holding=False, is_paused=False)
         uplink.put(ControlStateMsg(control_state=state))
-        await until(uplink, 4)
-        assert len(read(path)) == 4, "written at once, not when the program ends"
+        await until(uplink, 5)
+        assert len(read(path)) == 5, "written at once, not when the program ends"
         assert uplink.status.connected
     messages = read(path)
     assert [message["_type"] for message in messages] == [
         "UodInfoMsg",
         "TagsUpdatedMsg",
+        "ControlStateMsg",
         "TagsUpdatedMsg",
         "ControlStateMsg",
     ]
-    assert [message["sequence_number"] for message in messages] == [1, 2, 3, 4]
+    assert [message["sequence_number"] for message in messages] == [1, 2, 3, 4, 5]
     assert {message["engine_id"] for message in messages} == {"lab-pc_Skid%201"}
     assert {tag["name"]: tag["value"] for tag in messages[1]["tags"]} == {"FT01": 1, "PT01": "x"}
 
@@ -73,7 +76,7 @@ async def test_the_end_writes_everything(tmp_path: Path) -> None:
     async with running(FileUplink(engine, path)) as uplink:
         for number in range(500):
             uplink.put(engine.change(FT01=number))
-    assert [message["tags"][0]["value"] for message in read(path)[2:]] == list(range(500))
+    assert [message["tags"][0]["value"] for message in read(path)[3:]] == list(range(500))
 
 
 async def test_a_second_start_appends_after_a_line_that_was_cut_off(tmp_path: Path) -> None:
@@ -81,10 +84,10 @@ async def test_a_second_start_appends_after_a_line_that_was_cut_off(tmp_path: Pa
     path.write_text('{"whole":1}\n{"cut')
     engine = SmallEngine(FT01=0)
     async with running(FileUplink(engine, path)) as uplink:
-        await until(uplink, 2)
+        await until(uplink, len(BEGINNING))
     lines = path.read_text().splitlines()
     assert lines[:2] == ['{"whole":1}', '{"cut']
-    assert [json.loads(line)["_type"] for line in lines[2:]] == ["UodInfoMsg", "TagsUpdatedMsg"]
+    assert [json.loads(line)["_type"] for line in lines[2:]] == BEGINNING
 
 
 @pytest.mark.parametrize(
@@ -125,28 +128,28 @@ async def test_a_line_that_did_not_fit_is_written_once_there_is_room(
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         async with running(FileUplink(engine, path)) as uplink:
-            await until(uplink, 2)
+            await until(uplink, 3)
             resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, limits[1]))
             uplink.put(engine.change(FT01=1))
             async with asyncio.timeout(5):
                 while "cannot write" not in uplink.status.state:
                     await asyncio.sleep(0.005)  # as above
-            assert len(read(path)) == 2, "no half a line"
+            assert len(read(path)) == 3, "no half a line"
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-            await until(uplink, 3)
+            await until(uplink, 4)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, before)
-    assert [message["_type"] for message in read(path)] == ["UodInfoMsg", "TagsUpdatedMsg", "TagsUpdatedMsg"]
+    assert [message["_type"] for message in read(path)] == [*BEGINNING, "TagsUpdatedMsg"]
 
 
 async def test_the_standard_output_gets_lines(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     engine = SmallEngine(FT01=0)
     async with running(StdoutUplink(engine)) as uplink:
         uplink.put(engine.change(FT01=1))
-        await until(uplink, 3)
+        await until(uplink, 4)
     lines = capfdbinary.readouterr().out.splitlines()
-    assert [json.loads(line)["_type"] for line in lines] == ["UodInfoMsg", "TagsUpdatedMsg", "TagsUpdatedMsg"]
+    assert [json.loads(line)["_type"] for line in lines] == [*BEGINNING, "TagsUpdatedMsg"]
 
 
 async def test_a_pipe_whose_reader_went_away_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -154,7 +157,7 @@ async def test_a_pipe_whose_reader_went_away_is_left_alone(caplog: pytest.LogCap
     engine = SmallEngine(FT01=0)
     uplink = LinesUplink(engine, FileIO(sink, "w"), "the standard output")
     async with running(uplink):
-        await until(uplink, 2)
+        await until(uplink, len(BEGINNING))
         os.close(source)
         uplink.put(engine.change(FT01=1))
         async with asyncio.timeout(5):
@@ -163,3 +166,51 @@ async def test_a_pipe_whose_reader_went_away_is_left_alone(caplog: pytest.LogCap
         uplink.put(engine.change(FT01=2))
     assert (uplink.status.queued, uplink.status.dropped) == (0, 1)
     assert caplog.text.count("nobody reads it any more") == 1
+
+
+async def test_a_full_file_is_put_aside_and_each_one_begins_with_all_that_is(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    engine = SmallEngine(FT01=0, Constant="x")
+    async with running(FileUplink(engine, path, limit_bytes=3000, keep=2)) as uplink:
+        for number in range(60):
+            uplink.put(engine.change(FT01=number))
+            await uplink._backlog.emptied()
+    files = [path, tmp_path / "out.jsonl.1", tmp_path / "out.jsonl.2"]
+    assert sorted(os.listdir(tmp_path)) == [file.name for file in files]  # noqa: PTH208  # a folder in memory
+    for file in files:
+        assert [message["_type"] for message in read(file)][:3] == BEGINNING
+    values = [tag["value"] for file in reversed(files) for message in read(file)[3:] for tag in message["tags"]]
+    assert values == list(range(60 - len(values), 60)), "what is kept has no hole"
+    assert len(values) > 10
+
+
+STALLED = """
+import asyncio, os, sys
+from io import FileIO
+from engine.uplinks.lines import LinesUplink
+from tests.interop.small_engine import SmallEngine
+
+async def main():
+    source, sink = os.pipe()
+    engine = SmallEngine(FT01="x" * 100_000)
+    uplink = LinesUplink(engine, FileIO(sink, "w"), "a pipe")
+    task = asyncio.create_task(uplink.run())
+    await asyncio.sleep(0.2)
+    uplink.put(engine.change(FT01=1))
+    await uplink.close()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_a_reader_who_does_not_read_does_not_hold_up_the_end() -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", STALLED, cwd=Path(__file__).parents[2])
+    try:
+        async with asyncio.timeout(15):
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
