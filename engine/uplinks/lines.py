@@ -1,8 +1,8 @@
 """Messages as lines of JSON: what a file and the standard output have in common.
 
 The same messages as an aggregator gets, without the envelope of the RPC channel: UodInfoMsg, a snapshot of all tags,
-all states, and then what changed. Each message is in the hands of the operating system as soon as it is written; nothing
-is held back in a buffer of ours.
+all states, and then what changed. Each message is in the hands of the operating system as soon as it is written:
+nothing is held back in a buffer of ours.
 """
 
 from __future__ import annotations
