@@ -176,7 +176,7 @@ async def test_a_full_file_is_put_aside_and_each_one_begins_with_all_that_is(tmp
             uplink.put(engine.change(FT01=number))
             await uplink._backlog.emptied()
         async with asyncio.timeout(5):
-            while len(read(path)) < len(BEGINNING):
+            while uplink._is_full() or len(read(path)) < len(BEGINNING):
                 await asyncio.sleep(0.005)  # a file that grows can only be looked at
     files = [path, tmp_path / "out.jsonl.1", tmp_path / "out.jsonl.2"]
     assert sorted(os.listdir(tmp_path)) == [file.name for file in files]  # noqa: PTH208  # a folder in memory
