@@ -17,7 +17,8 @@ from asyncua.ua.object_ids import ObjectIds
 from drivers.opcua.address import BrowsePath, Identifier, Step, parse_address
 from drivers.opcua.codec import KINDS, as_text, status_text
 from drivers.opcua.hints import hints
-from drivers.opcua.link import Link, Reference, standard_node, value_of
+from drivers.opcua.link import Link, Reference
+from drivers.opcua.node_ids import standard_node, value_of
 from drivers.opcua.nodes import Absent, built_in_types, data_type_of, locate
 
 _OBJECT, _VARIABLE = int(ua.NodeClass.Object), int(ua.NodeClass.Variable)

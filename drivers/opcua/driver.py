@@ -15,7 +15,8 @@ from drivers.opcua.binding import NO_BINDING, WHOLE_ARRAY, bind, element_of, hel
 from drivers.opcua.codec import status_text
 from drivers.opcua.enumerations import Texts, texts_of
 from drivers.opcua.hints import hints
-from drivers.opcua.link import Link, node_text
+from drivers.opcua.link import Link
+from drivers.opcua.node_ids import node_text
 from drivers.opcua.nodes import MISSING, NO_NAMESPACE, Absent, Node, find_nodes
 from drivers.opcua.plan import make_plan, mode_of
 from drivers.opcua.poll import Poll

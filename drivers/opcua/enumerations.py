@@ -13,7 +13,8 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 
 from drivers.opcua.codec import Type, as_text
-from drivers.opcua.link import Link, standard_node, value_of
+from drivers.opcua.link import Link
+from drivers.opcua.node_ids import standard_node, value_of
 from drivers.opcua.nodes import data_type_of
 
 Texts = Mapping[int, str]

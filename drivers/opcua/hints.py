@@ -9,7 +9,8 @@ from asyncua import ua
 from asyncua.ua.object_ids import ObjectIds
 
 from drivers.opcua.address import Address, BrowsePath, Identifier, Step
-from drivers.opcua.link import Link, standard_node
+from drivers.opcua.link import Link
+from drivers.opcua.node_ids import standard_node
 from drivers.opcua.nodes import follow
 
 _SHOWN = 20

@@ -17,7 +17,8 @@ from asyncua.ua.status_codes import StatusCodes
 
 from drivers.opcua.address import Address, BrowsePath, Identifier, Namespace, Step
 from drivers.opcua.codec import Type
-from drivers.opcua.link import Link, make_node_id, standard_node, value_of
+from drivers.opcua.link import Link
+from drivers.opcua.node_ids import make_node_id, standard_node, value_of
 
 MISSING = "the server has no such node: the log says what is near"
 NO_NAMESPACE = "the server has no such namespace: the log says which it has"

@@ -11,7 +11,8 @@ from drivers.contract import Image
 from drivers.opcua.binding import Request
 from drivers.opcua.codec import Cell, decode
 from drivers.opcua.fastpath import DECODING_ERRORS, KeptRead, Reader
-from drivers.opcua.link import SERVER_STATE, Link, TooMuchAtOnce
+from drivers.opcua.link import Link, TooMuchAtOnce
+from drivers.opcua.node_ids import SERVER_STATE
 from drivers.opcua.options import DeviceOptions
 from drivers.opcua.plan import batches
 

@@ -68,6 +68,13 @@ class SkidServer:
     def run(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
+    async def _stop(self) -> None:
+        await self.server.stop()
+        left = asyncio.all_tasks() - {asyncio.current_task()}  # asyncua forgets those of sessions that were cut off
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
     async def _start(self, namespaces: Sequence[str]) -> None:
         security = self._security
         self.server = Server(user_manager=None if security is None else security.users)
@@ -118,7 +125,7 @@ class SkidServer:
     def stop(self) -> None:
         if self._loop.is_closed():
             return
-        self.run(self.server.stop())
+        self.run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()

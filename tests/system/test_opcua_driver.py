@@ -94,7 +94,7 @@ async def test_every_built_in_type_is_learned_and_exact(plc: SkidServer, fast_pa
 async def test_an_asyncua_that_is_other_inside_is_slower_only(
     plc: SkidServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("drivers.opcua.link._INNER_PARTS", ("_connection", "_renamed"))
+    monkeypatch.setattr("drivers.opcua.session._INNER_PARTS", ("_connection", "_renamed"))
     async with opened(plc.endpoint, points(skid_node("double"))) as driver:
         await driver.read(0)
         assert driver.image.value(0) == 0.1

@@ -115,8 +115,8 @@ async def test_a_port_of_another_protocol_is_told() -> None:
 
 
 async def test_the_session_lives_through_long_pauses(plc: SkidServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drivers.opcua.link.SESSION_TIMEOUT_S", 0.6)
-    monkeypatch.setattr("drivers.opcua.link.CHANNEL_LIFETIME_S", 1.0)
+    monkeypatch.setattr("drivers.opcua.session.SESSION_TIMEOUT_S", 0.6)
+    monkeypatch.setattr("drivers.opcua.session.CHANNEL_LIFETIME_S", 1.0)
     seen: list[Any] = []
     read = InternalSession.read
 

@@ -82,11 +82,26 @@ def data(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         pin.unlink()
 
 
+class Trust:
+    """Whether a server trusts its clients' certificates."""
+
+    given = True
+
+    async def __call__(self, certificate: Any, description: Any) -> None:
+        if not self.given:
+            raise ServiceError(ua.StatusCodes.BadCertificateUntrusted)
+
+
 @pytest.fixture(scope="module")
-def guarded() -> Iterator[SkidServer]:
+def trust() -> Trust:
+    return Trust()
+
+
+@pytest.fixture(scope="module")
+def guarded(trust: Trust) -> Iterator[SkidServer]:
     """A server with every policy but none."""
     certificate, key = make_certificate("A PLC")
-    server = SkidServer([SKID], security=ServerSecurity(certificate, key, EVERY_POLICY))
+    server = SkidServer([SKID], security=ServerSecurity(certificate, key, EVERY_POLICY, validator=trust))
     server.add("FT01", 1.5)
     yield server
     server.stop()
@@ -167,23 +182,19 @@ async def test_security_is_not_given_up_in_silence(unguarded: SkidServer) -> Non
     assert await value(unguarded.endpoint, security="none") == 2.5
 
 
-async def test_a_server_that_does_not_trust_us_is_told_apart() -> None:
-    async def refuse(certificate: Any, description: Any) -> None:
-        raise ServiceError(ua.StatusCodes.BadCertificateUntrusted)
-
-    certificate, key = make_certificate("A PLC that trusts nobody")
-    security = ServerSecurity(certificate, key, [P.Basic256Sha256_SignAndEncrypt], validator=refuse)
-    server = SkidServer([SKID], security=security)
+async def test_a_server_that_does_not_trust_us_is_told_apart(guarded: SkidServer, trust: Trust) -> None:
+    trust.given = False
     try:
         with pytest.raises(LinkError) as refused:
-            await value(server.endpoint)
-        own = own_certificate()
-        assert "trust this client's certificate on the server" in str(refused.value)
-        assert thumbprint(own.der) in str(refused.value)
-        assert str(own.path) in str(refused.value)
-        assert Pins().known(server.endpoint) is None
+            await value(guarded.endpoint)
     finally:
-        server.stop()
+        trust.given = True
+    own = own_certificate()
+    assert "trust this client's certificate on the server" in str(refused.value)
+    assert thumbprint(own.der) in str(refused.value)
+    assert str(own.path) in str(refused.value)
+    assert Pins().known(guarded.endpoint) is None
+    assert await value(guarded.endpoint) == 1.5
 
 
 @pytest.mark.parametrize("security", ["auto", "none"])
@@ -239,8 +250,8 @@ async def test_a_password_is_not_sent_in_clear_unasked(
 async def test_a_secured_session_survives_the_renewal_of_its_keys(
     guarded: SkidServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("drivers.opcua.link.SESSION_TIMEOUT_S", 0.3)
-    monkeypatch.setattr("drivers.opcua.link.CHANNEL_LIFETIME_S", 0.4)
+    monkeypatch.setattr("drivers.opcua.session.SESSION_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("drivers.opcua.session.CHANNEL_LIFETIME_S", 0.4)
     async with opened(guarded.endpoint, points(skid_node("FT01"))) as driver:
         link: Any = driver._link
         connection = link._client.uaclient.protocol._connection

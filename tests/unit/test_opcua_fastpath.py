@@ -57,7 +57,7 @@ SCALARS: dict[Any, st.SearchStrategy[Any]] = {
         NODE_IDS, st.integers(0, 99).map(lambda found: ua.ExpandedNodeId(found, 3, ua.NodeIdType.Numeric, "urn:x", 7))
     ),
     V.StatusCode: STATUSES.map(lambda code: ua.StatusCode(ua.UInt32(code))),
-    V.QualifiedName: st.builds(ua.QualifiedName, st.text(max_size=9), st.integers(0, 65535)),
+    V.QualifiedName: st.builds(ua.QualifiedName, st.text(max_size=9), st.integers(0, 32767)),
     V.LocalizedText: st.builds(ua.LocalizedText, TEXTS, TEXTS),
     V.ExtensionObject: st.one_of(
         st.just(ua.ExtensionObject(ua.NodeId(9, 1), b"\x01\x02")), st.just(ua.Range(Low=1.0, High=2.0))

@@ -1,0 +1,224 @@
+"""One session with an OPC UA server: opened, secured, kept alive and closed, its failures in a technician's words.
+
+Rules of this file:
+
+* A connection that is lost stays lost. Each `open` makes a new client: one that was disconnected cannot be used again.
+* Every request has a deadline of its own, so that a server that neither answers nor closes is noticed.
+* Whatever breaks the link is a `LinkError`; whatever the server says about one node is in that node's answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from asyncua import ua
+from asyncua.client.client import Client
+from asyncua.client.ua_session import UaSession
+
+from drivers.contract import LinkError
+from drivers.opcua.certificates import OwnCertificate, Pins, own_certificate
+from drivers.opcua.fastpath import DECODING_ERRORS, KeptRead, encoded_token
+from drivers.opcua.faults import link_error
+from drivers.opcua.node_ids import SERVER_STATE
+from drivers.opcua.security import NO_POLICY, Access, Choice, choose, expiry_warnings, log_in, offers_of, secure
+
+_log = logging.getLogger("skidlink.drivers.opcua")
+logging.getLogger("asyncua").setLevel(logging.WARNING)
+logging.getLogger("asyncua.client").setLevel(logging.CRITICAL)  # its warnings and errors reach us as exceptions too
+
+SESSION_TIMEOUT_S = 60.0
+"""After this long without a request the server may drop the session: what we ask for, the server decides."""
+CHANNEL_LIFETIME_S = 3600.0
+"""How long the keys of the secure channel may be used: what we ask for, the server decides."""
+_RENEW_AFTER = 0.75
+"""Part of its lifetime after which the secure channel is renewed: OPC 10000-4 5.6.2.1."""
+_PROBES_PER_SESSION_TIMEOUT = 3
+_INNER_PARTS = ("_connection", "_request_handle", "_request_id", "_callbackmap")
+"""What `Link._send` needs of asyncua's protocol beside what it shows; checked at each connect."""
+_GOODBYE_S = 1.0
+"""How long the server may take to let the session go."""
+_PINS = Pins()
+
+
+class Session:
+    """A session that is opened and closed any number of times."""
+
+    def __init__(self, endpoint: str, timeout_s: float, access: Access | None = None) -> None:
+        self.endpoint = endpoint
+        self.timeout_s = timeout_s
+        self.sends_kept = False
+        """Whether `_send` works with the asyncua that is installed."""
+        self._access = access or Access()
+        self._own: OwnCertificate | None = None
+        """Our certificate, as far as the server has asked for one."""
+        self._warned: set[str] = set()
+        self._client: Client | None = None
+        self._upkeep: asyncio.Task[None] | None = None
+        self._lost: LinkError | None = None
+        """What the upkeep found; the next request raises it."""
+        self._token = b""
+        """The session's authentication token, encoded."""
+
+    async def open(self) -> None:
+        """Connect and log in. Raises `LinkError`."""
+        await self.close()
+        self._lost = None
+        choice = await self._choose()
+        self._client = client = self._new_client()
+        try:
+            async with self._deadline("connecting"):
+                # The steps of `Client.connect`, without its background tasks: to reconnect is our caller's work.
+                if choice.secured and self._own is not None:
+                    await secure(client, self.endpoint, choice, self._own, _PINS)
+                await client.connect_socket()
+                await client.send_hello()
+                await client.open_secure_channel()
+                await client.create_session()
+                await log_in(client, self.endpoint, self._access, choice, _PINS)
+            self._token = encoded_token(client.uaclient.session.authentication_token)
+            self.sends_kept = self._knows_inner_parts()
+        except BaseException:
+            await self.close()
+            raise
+        self._upkeep = asyncio.create_task(self._keep(client), name=f"upkeep of {self.endpoint}")
+
+    async def _choose(self) -> Choice:
+        """Ask the server what security it offers, and choose; make our certificate if it is the first time."""
+        if self._access.security == "none":
+            return Choice(NO_POLICY, ua.MessageSecurityMode.None_, b"")
+        self._client = client = self._new_client()
+        try:
+            async with self._deadline("connecting"):
+                await client.connect_socket()
+                await client.send_hello()
+                await client.open_secure_channel()
+                offers = offers_of(await client.get_endpoints())
+        finally:
+            await self.close()
+        try:
+            choice = choose(offers, self._access, seen_secured=_PINS.known(self.endpoint) is not None)
+        except ValueError as error:
+            raise LinkError(f"{self.endpoint}: {error}") from None
+        self._own = await asyncio.to_thread(own_certificate) if choice.secured else None
+        for warning in expiry_warnings(self._own, choice):
+            if warning not in self._warned:
+                self._warned.add(warning)
+                _log.warning("%s: %s", self.endpoint, warning)
+        if self._own is not None and self._own.new:
+            _log.warning("%s: a client certificate was made: %s", self.endpoint, self._own.advice)
+        return choice
+
+    def _knows_inner_parts(self) -> bool:
+        """Whether this asyncua is inside as `_send` needs it; if not, all requests go its own way."""
+        missing = [name for name in _INNER_PARTS if not hasattr(self._protocol, name)]
+        if missing and "asyncua" not in self._warned:
+            self._warned.add("asyncua")
+            _log.warning("%s: this version of asyncua has no %s: reading is slower", self.endpoint, ", ".join(missing))
+        return not missing
+
+    def _new_client(self) -> Client:
+        client = Client(self.endpoint, timeout=self.timeout_s)
+        client.name = client.description = "Skidlink"
+        client.session_timeout = int(SESSION_TIMEOUT_S * 1000)
+        client.secure_channel_timeout = int(CHANNEL_LIFETIME_S * 1000)
+        return client
+
+    async def close(self) -> None:
+        """Let the session go, within about a second; never raises."""
+        upkeep, self._upkeep = self._upkeep, None
+        client, self._client = self._client, None
+        if client is None:
+            return
+        protocol = client.uaclient.protocol
+        transport = None if protocol is None else protocol.transport
+        try:
+            if upkeep is not None:
+                upkeep.cancel()
+                await asyncio.wait([upkeep])
+                if not upkeep.cancelled() and (broken := upkeep.exception()):
+                    _log.error("%s: the upkeep of the session ended", self.endpoint, exc_info=broken)
+            if transport is not None:
+                async with asyncio.timeout(min(self.timeout_s, _GOODBYE_S)):
+                    await client.close_session()
+                    await client.close_secure_channel()
+        except (OSError, *DECODING_ERRORS) as error:
+            _log.debug("%s: the server did not answer the goodbye: %r", self.endpoint, error)
+        finally:
+            client.disconnect_socket()
+            if transport is not None:
+                transport.abort()  # else what a black hole has not taken keeps the socket open
+        await asyncio.sleep(0)  # the transport closes its socket in the loop's next turn
+
+    def broken(self, doing: str, error: Exception) -> LinkError:
+        """What an error while `doing` means to the caller of this link."""
+        return link_error(self.endpoint, doing, error, self.timeout_s, self._about_certificate)
+
+    @property
+    def _about_certificate(self) -> str:
+        return "" if self._own is None else self._own.advice
+
+    @property
+    def _session(self) -> UaSession:
+        return self._require_open().uaclient.session
+
+    def _require_open(self) -> Client:
+        if self._lost is not None:
+            raise self._lost
+        if self._client is None:
+            raise LinkError(f"{self.endpoint}: not connected: open the link first")
+        return self._client
+
+    @property
+    def _protocol(self) -> Any:
+        """asyncua's end of the socket; untyped, as `_send` needs its inner parts."""
+        self._require_open()
+        protocol = None if self._client is None else self._client.uaclient.protocol
+        if protocol is None:
+            raise ConnectionError("the connection is closed")
+        return protocol
+
+    @contextlib.asynccontextmanager
+    async def _deadline(self, doing: str, timeout_s: float | None = None) -> AsyncGenerator[None]:
+        """Bound the time of a request, and turn whatever breaks it into `LinkError`."""
+        seconds = timeout_s or self.timeout_s
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except (OSError, *DECODING_ERRORS) as error:
+            raise link_error(self.endpoint, doing, error, seconds, self._about_certificate) from error
+
+    def _send(self, kept: KeptRead) -> asyncio.Future[Any]:
+        """Send a kept request by the way of asyncua's own, which knows no request but those that it encodes itself."""
+        protocol = self._protocol
+        if protocol.transport is None:
+            raise ConnectionError("the connection is closed")
+        protocol._request_handle += 1
+        body = kept.body(self._token, protocol._request_handle)
+        protocol.revolve_security_token()
+        message = protocol._connection.message_to_binary(body, request_id=protocol._request_id + 1)
+        protocol._request_id += 1
+        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        protocol._callbackmap[protocol._request_id] = answer
+        protocol.transport.write(message)
+        return answer
+
+    async def _keep(self, client: Any) -> None:
+        """Keep session and secure channel alive through long pauses between requests."""
+        pause = max(client.session_timeout / 1000 / _PROBES_PER_SESSION_TIMEOUT, 0.1)
+        renewal = time.monotonic() + client.secure_channel_timeout / 1000 * _RENEW_AFTER
+        while self._lost is None:
+            await asyncio.sleep(min(pause, max(renewal - time.monotonic(), 0)))
+            try:
+                async with self._deadline("keeping the session alive"):
+                    await self._session.read(ua.ReadParameters(NodesToRead=[SERVER_STATE]))
+                    if time.monotonic() >= renewal:
+                        await client.open_secure_channel(renew=True)
+                        client.uaclient.revolve_security_token()
+                        renewal = time.monotonic() + client.secure_channel_timeout / 1000 * _RENEW_AFTER
+            except LinkError as error:
+                self._lost = error
