@@ -48,7 +48,6 @@ class Skid:
         image.received[:] = now
         core.take(0)
         core.derive(now)
-        core.age(now)
         rows = core.changed(now)
         if not rows.size:
             return b""

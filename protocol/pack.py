@@ -27,6 +27,9 @@ EARLIEST = 946_684_800.0
 _LARGEST = 2**63 - 1
 _DIRECTIONS = {"input": "input", "output": "output", "both": "output", "na": "na"}
 _BITS = np.array([b"0", b"1"], object)
+_NAME = b'{"name":'
+_TAIL = b',"tick_time":%b,"simulated":false,"value_formatted":null},' + _NAME
+"""From behind a value to the next tag; all that is the same for most tags is here, so that their heads are short."""
 
 
 def sane_times(source_time: NDArray[np.float64], tick_time: float) -> NDArray[np.float64]:
@@ -51,8 +54,7 @@ class TagPacker:
         sizes = [len(column) for column in self._columns]
         self._starts: NDArray[np.intp] = np.cumsum([0, *sizes]).astype(np.intp)
         self._heads = _objects(
-            b'%b"simulated":false,"value":' % _head(name, unit, direction)
-            for name, unit, direction in zip(names, units, directions, strict=True)
+            _head(name, unit, direction) for name, unit, direction in zip(names, units, directions, strict=True)
         )
         self._words = _objects(orjson.dumps(word) for word in chain.from_iterable(words.values()))
         self._first_word: NDArray[np.intp] = np.full(len(names), -1, np.intp)
@@ -71,18 +73,24 @@ class TagPacker:
     ) -> bytes:
         """The JSON array of some rows, given ascending; the other arrays have one element for each of them.
 
-        `absent` marks what has no value, `tick_time` and `source_time` are unix seconds.
+        `absent` marks what has no value, `tick_time` and `source_time` are unix seconds. None: none of them is.
         """
-        count = rows.size
-        if not count:
+        if not rows.size:
             return b"[]"
-        parts: list[bytes] = [b',"tick_time":%b},' % orjson.dumps(tick_time)] * (3 * count)
-        if source_time is not None and np.count_nonzero(source_time >= EARLIEST):
-            parts[2::3] = [b',"tick_time":%b},' % text for text in _texts(sane_times(source_time, tick_time))]
-        heads: list[bytes] = self._heads[rows].tolist()
-        for place in () if simulated is None else np.flatnonzero(simulated).tolist():
-            heads[place] = heads[place].replace(b'"simulated":false,"value":', b'"simulated":true,"value":')
-        parts[0::3] = heads
+        parts = [_TAIL % orjson.dumps(tick_time)] * (3 * rows.size)
+        parts[0::3] = self._heads[rows].tolist()
+        if source_time is not None:
+            parts[2::3] = [_TAIL % text for text in _texts(sane_times(source_time, tick_time))]
+        if simulated is not None:
+            for place in np.flatnonzero(simulated).tolist():
+                parts[3 * place + 2] = parts[3 * place + 2].replace(b'"simulated":false', b'"simulated":true')
+        self._put_values(parts, rows, absent)
+        parts[0] = b"[" + _NAME + parts[0]
+        parts[-1] = parts[-1].removesuffix(b"," + _NAME) + b"]"
+        return b"".join(parts)
+
+    def _put_values(self, parts: list[bytes], rows: NDArray[np.intp], absent: NDArray[np.bool_] | None) -> None:
+        """The JSON text of the value of each row, column by column."""
         bounds = rows.searchsorted(self._starts).tolist()
         for place, column in enumerate(self._columns):
             first, last = bounds[place], bounds[place + 1]
@@ -91,9 +99,6 @@ class TagPacker:
                 values = column if last - first == column.size else column[inside - self._starts[place]]
                 texts = self._texts(values, inside, None if absent is None else absent[first:last])
                 parts[3 * first + 1 : 3 * last : 3] = texts
-        parts[-1] = parts[-1][:-1] + b"]"
-        parts[0] = b"[" + parts[0]
-        return b"".join(parts)
 
     def _texts(self, values: NDArray[Any], rows: NDArray[np.intp], absent: NDArray[np.bool_] | None) -> list[bytes]:
         """The JSON text of each value of one column; `absent` is None when none is."""
@@ -117,11 +122,10 @@ class TagPacker:
 
 
 def _head(name: str, unit: str | None, direction: str) -> bytes:
-    direction = _DIRECTIONS.get(direction, "unspecified")
-    return b'{"name":%b,"value_unit":%b,"value_formatted":null,"direction":"%b",' % (
+    return b'%b,"value_unit":%b,"direction":"%b","value":' % (
         orjson.dumps(name),
         orjson.dumps(unit),
-        direction.encode(),
+        _DIRECTIONS.get(direction, "unspecified").encode(),
     )
 
 

@@ -62,7 +62,7 @@ class Block:
         self.kind = cells.cell(rows.start)[0]
         self._cells = cells
         start = int(cells.starts[self.kind])
-        self._place = slice(rows.start - start, rows.stop - start)
+        self._column: NDArray[Any] = cells.columns[self.kind][rows.start - start : rows.stop - start]
         self._image_rows = as_slice(image_rows)
         self._raw_cells = as_slice(image.cells[image_rows])
         self._all_good = False
@@ -71,7 +71,8 @@ class Block:
         self._scaled: _WholeScale | _RealScale | None = None
         if _needs_scale(specs, self.kind):
             whole = self.kind in INTEGER_BOUNDS
-            self._scaled = _WholeScale(specs, self.raw_kind, self.kind) if whole else _RealScale(specs)
+            make = _WholeScale if whole else _RealScale
+            self._scaled = make(specs, self.raw_kind, self.kind)
         self._sentinels = _sentinels(specs, self.raw_kind)
         self._limits = _Limits(specs, self.kind) if _needs_limits(specs, self.kind) else None
         self._choices = _Choices(specs, self.raw_kind) if self.kind is TagKind.CHOICE else None
@@ -93,10 +94,9 @@ class Block:
         if self._limits is not None:
             value, codes = self._limits.apply(value, codes)
         cells, rows = self._cells, self.rows
-        column = cells.columns[self.kind]
         cells.fresh_values.add(self.kind)
         if all_good and codes is None:
-            column[self._place] = value
+            self._column[:] = value
             if not self._all_good or self.aged:
                 cells.quality[rows] = Quality.GOOD
                 cells.reason[rows] = 0
@@ -111,7 +111,7 @@ class Block:
             quality[ours] = Quality.BAD
             reason[ours] = codes[ours]
         usable = quality < Quality.BAD
-        np.copyto(column[self._place], value, where=usable)
+        np.copyto(self._column, value, where=usable)
         cells.known[rows] |= usable
         cells.quality[rows] = quality
         cells.reason[rows] = reason
@@ -161,30 +161,33 @@ class _WholeScale:
 class _RealScale:
     """value = raw * scale + offset in float64."""
 
-    def __init__(self, specs: Sequence[TagSpec]) -> None:
+    def __init__(self, specs: Sequence[TagSpec], raw: Kind, kind: TagKind) -> None:
         # 12345 * 0.01 is 123.45000000000002, and 12345 / 100 is 123.45: the scale of one n-th divides by n.
         divisors = [_divisor(spec.scale) for spec in specs]
-        self._divisor = _unless_all(1.0, divisors)
-        self._scale = _unless_all(
-            1.0, [1.0 if divisor > 1 else spec.scale for spec, divisor in zip(specs, divisors, strict=True)]
-        )
-        self._offset = _unless_all(0.0, [spec.offset for spec in specs])
+        scales = [1.0 if divisor > 1 else spec.scale for spec, divisor in zip(specs, divisors, strict=True)]
+        steps = ((np.divide, divisors, 1.0), (np.multiply, scales, 1.0), (np.add, [spec.offset for spec in specs], 0.0))
+        self._steps = [
+            (operation, _operand(operands)) for operation, operands, idle in steps if set(operands) != {idle}
+        ]
+        self._stays_finite = _stays_finite(specs, raw)
+        self._value = np.empty(len(specs), COLUMN_DTYPES[kind])
 
     def apply(self, raw: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
-        value = raw
-        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found by our caller
-            if self._divisor is not None:
-                value = value / self._divisor
-            if self._scale is not None:
-                value = value * self._scale
-            if self._offset is not None:
-                value = value + self._offset
-        return value, codes
+        if self._stays_finite:
+            self._run(raw)
+        else:
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found by our caller
+                self._run(raw)
+        return self._value, codes
+
+    def _run(self, value: NDArray[Any]) -> None:
+        for operation, operand in self._steps:
+            value = operation(value, operand, self._value)
 
 
-def _unless_all(common: float, values: Sequence[float]) -> NDArray[np.float64] | None:
-    """An operand for each row; None when it would change nothing."""
-    return None if all(value == common for value in values) else np.array(values, np.float64)
+def _operand(values: Sequence[float]) -> NDArray[np.float64] | np.float64:
+    """An operand for each row, or one for all."""
+    return np.float64(values[0]) if len(set(values)) == 1 else np.array(values, np.float64)
 
 
 def _divisor(scale: float) -> float:

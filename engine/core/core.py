@@ -1,6 +1,6 @@
 """The core: images in, changed tags out. It plans everything when it is made, and only computes in the tick.
 
-The order of a tick is `take` each link, `set` what the engine knows, `derive`, `age`, `changed`.
+The order of a tick is `take` each link, `set` what the engine knows, `derive`, `changed`.
 """
 
 from __future__ import annotations

@@ -39,6 +39,9 @@ class Diff:
         self.due: NDArray[np.float64] = np.full(self._timed.size, -np.inf)
         self._next_due = -np.inf if self._timed.size else np.inf
         self._changed = np.zeros(count, np.bool_)
+        self._changed_in: dict[TagKind, NDArray[np.bool_]] = {
+            kind: self._changed[span] for kind, span in cells.spans.items()
+        }
         self._scratch = np.zeros(count, np.bool_)
 
     def changed(self, now: float) -> NDArray[np.intp]:
@@ -50,7 +53,7 @@ class Diff:
         changed = self._changed
         changed.fill(False)
         for kind in cells.fresh_values:
-            self._compare(kind, changed[cells.spans[kind]])
+            self._compare(kind)
         quality = cells.quality
         if cells.fresh_quality:
             quality = cells.quality | cells.simulated.view(np.uint8) << np.uint8(4)
@@ -62,7 +65,10 @@ class Diff:
         if rows.size:
             # A row that is due, or whose quality is new, may carry a drift that no diff has let out yet.
             for kind in TagKind if timed or cells.fresh_quality else cells.fresh_values:
-                np.copyto(self.published[kind], cells.columns[kind], where=changed[cells.spans[kind]])
+                if kind in self._deadbands:
+                    np.copyto(self.published[kind], cells.columns[kind], where=self._changed_in[kind])
+                else:  # what has not changed is equal already, and to copy all is several times faster
+                    self.published[kind][:] = cells.columns[kind]
             if cells.fresh_quality:
                 np.copyto(self.quality, quality)
             if self._timed.size:
@@ -89,8 +95,8 @@ class Diff:
         mine.fresh_values.update(TagKind)
         mine.fresh_quality = True
 
-    def _compare(self, kind: TagKind, changed: NDArray[np.bool_]) -> None:
-        value, published = self._cells.columns[kind], self.published[kind]
+    def _compare(self, kind: TagKind) -> None:
+        value, published, changed = self._cells.columns[kind], self.published[kind], self._changed_in[kind]
         deadband = self._deadbands.get(kind)
         if kind is TagKind.TEXT:
             changed[:] = value != published

@@ -17,7 +17,8 @@ class Intake:
 
     def __init__(self, cells: Cells, link: int, image: Image, sources: slice) -> None:
         self._cells = cells
-        self._sources = sources
+        self._received = cells.received[sources]
+        self._source_time = cells.source_time[sources]
         self._blocks: dict[Kind, list[Block]] = {}
         self.deadline = -np.inf
         """No row of this link becomes stale before this time, monotonic seconds."""
@@ -45,13 +46,11 @@ class Intake:
 
     def take(self, image: Image) -> None:
         """Convert what is new in the image."""
-        cells = self._cells
-        received = cells.received[self._sources]
         quality, reason = image.quality.tobytes(), image.reason.tobytes()
         flags_differ = quality != self._quality or reason != self._reason
         if flags_differ:
             self._all_good = not image.quality.any()
-        renewed = self._any_late and not np.array_equal(received, image.received)
+        renewed = self._any_late and not np.array_equal(self._received, image.received)
         if renewed:
             self.deadline = -np.inf
         for kind, blocks in self._blocks.items():
@@ -65,8 +64,8 @@ class Intake:
                         self.deadline = -np.inf
                     block.take(image, self._all_good)
         self._quality, self._reason = quality, reason
-        np.copyto(received, image.received)
-        cells.source_time[self._sources] = image.source_time
+        self._received[:] = image.received
+        self._source_time[:] = image.source_time
 
     def age(self, now: float) -> None:
         """Make stale what has not been known to hold for too long, and find the next deadline."""

@@ -17,6 +17,7 @@ class Publisher:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._flawed = table.quality.view(np.bool_)
         choices = range(int(table.starts[TagKind.CHOICE]), len(table))
         self._packer = TagPacker(
             table.names,
@@ -34,12 +35,12 @@ class Publisher:
         """
         table = self._table
         source_time = table.source_time_of(rows)
+        later = source_time > since
         # Counting is several times faster than picking, and mostly there is nothing to pick.
-        flawed = np.count_nonzero(table.quality.view(np.bool_))
         return self._packer.pack(
             rows,
-            table.quality[rows] >= _STALE if flawed else None,
+            table.quality[rows] >= _STALE if np.count_nonzero(self._flawed) else None,
             tick_time,
-            np.where(source_time > since, source_time, np.nan),
+            np.where(later, source_time, np.nan) if np.count_nonzero(later) else None,
             table.simulated[rows] if np.count_nonzero(table.simulated) else None,
         )
