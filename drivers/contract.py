@@ -210,6 +210,31 @@ class Writes(Protocol):
         ...
 
 
+@runtime_checkable
+class Identifies(Protocol):
+    """A driver that can ask its devices what they are."""
+
+    async def identify(self) -> Mapping[str, str]:
+        """Device -> maker, model, version, in its own words; devices that do not say are left out.
+
+        Raises `LinkError`.
+        """
+        ...
+
+
+@runtime_checkable
+class Counts(Protocol):
+    """A driver that counts what happens on its link."""
+
+    def counters(self) -> Mapping[str, float]:
+        """Name -> what was counted since the driver was made, or measured of late.
+
+        The names are those of the link ("reconnects") or of a device ("pump.timeouts"), and the same at every call;
+        NaN stands for what has not been measured yet.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Remark:
     """Something about a point that its options alone cannot show, as two points on one register."""

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from drivers.modbus.pdu import EXCEPTION_NAMES
+
+_COUNTED = (
+    "requests", "repeats", "replies", "bytes_sent", "bytes_received", "late", "short", "wrong", "timeouts", "silences",
+)  # fmt: skip
+_SHARES = {"round_trip_p50_ms": 0.5, "round_trip_p99_ms": 0.99}
 
 
 @dataclass(slots=True)
@@ -25,6 +34,8 @@ class DeviceCounters:
     wrong: int = 0
     """Answers refused for any other flaw."""
     timeouts: int = 0
+    silences: int = 0
+    """How often it was given up, after which its caller lets it rest (demotion)."""
     exceptions: Counter[int] = field(default_factory=Counter[int])
     """exception code -> how often"""
     round_trips: deque[float] = field(default_factory=lambda: deque[float](maxlen=1024))
@@ -36,6 +47,18 @@ class DeviceCounters:
             return None
         ordered = sorted(self.round_trips)
         return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
+
+    def named(self) -> dict[str, float]:
+        """All of them by name; round trips in milliseconds, NaN before the first."""
+        counts = {name: float(getattr(self, name)) for name in _COUNTED}
+        codes = {f"exceptions_{code:02X}": float(self.exceptions[code]) for code in EXCEPTION_NAMES}
+        trips = {name: self.round_trip(share) for name, share in _SHARES.items()}
+        return (
+            counts
+            | codes
+            | {"exceptions": float(self.exceptions.total())}
+            | {name: math.nan if seconds is None else seconds * 1000 for name, seconds in trips.items()}
+        )
 
 
 @dataclass(slots=True)
@@ -54,3 +77,18 @@ class LinkCounters:
     def reconnects(self) -> int:
         """How often the link was opened again."""
         return max(0, self.connects - 1)
+
+    def named(self) -> dict[str, float]:
+        """All of them by name."""
+        return {
+            name: float(getattr(self, name))
+            for name in ("bytes_sent", "bytes_received", "unasked", "garbled", "reconnects")
+        }
+
+
+def counted(link: LinkCounters, devices: Mapping[str, DeviceCounters]) -> dict[str, float]:
+    """The counters of a link, and those of its devices with the device's name before them."""
+    found = link.named()
+    for device, counters in devices.items():
+        found |= {f"{device}.{name}": value for name, value in counters.named().items()}
+    return found

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from drivers.contract import DriverError, Group, Image, Options, Point, Remark, groups_of
+from drivers.contract import DeviceError, DriverError, Group, Image, LinkError, Options, Point, Remark, groups_of
 from drivers.modbus.connection import Device
+from drivers.modbus.counters import counted
 from drivers.modbus.holes import Holes
+from drivers.modbus.identification import identification
 from drivers.modbus.lines import AsciiFrames, RtuFrames
 from drivers.modbus.link import Link
 from drivers.modbus.options import (
@@ -89,6 +91,26 @@ class Modbus:
     async def close(self) -> None:
         """Disconnect."""
         await self.link.close()
+
+    async def identify(self) -> Mapping[str, str]:
+        """Ask each device what it is (function 43 / 14). Raises `LinkError`."""
+        found: dict[str, str] = {}
+        for name, device in self.devices.items():
+            try:
+                said = await identification(self.link, device)
+            except DeviceError:
+                continue  # some devices are silent when they do not know a function
+            except LinkError:
+                if self.link.lost:
+                    raise
+                continue  # as above, where no device of the link knows it
+            if said:
+                found[name] = ", ".join(said.values())
+        return found
+
+    def counters(self) -> Mapping[str, float]:
+        """What happened on the link and with each of its devices."""
+        return counted(self.link.counters, {name: device.counters for name, device in self.devices.items()})
 
     async def write(self, values: Mapping[int, bool | int | float | str]) -> Mapping[int, str]:
         """Write raw values, one request each, in the order given; return what was refused and why.

@@ -61,6 +61,11 @@ class Link:
         self._numbered = self._numbered and frames.numbered
         return Connection(self.counters, frames, self._wire.pace, numbered=self._numbered)
 
+    @property
+    def lost(self) -> bool:
+        """Whether nothing can be asked before the next `open`."""
+        return self._connection is None or self._connection.closed.done()
+
     async def close(self) -> None:
         """Disconnect; does nothing when there is no connection."""
         connection, self._connection = self._connection, None
@@ -85,6 +90,7 @@ class Link:
                 replies = await connection.run(device, requests, once=once, doubtful=doubtful)
             except SilenceError:
                 self._silent.add(device_id)
+                device.counters.silences += 1
                 message = self._silence(device, once=once)
                 if self._silent >= self._device_ids:
                     raise LinkError(message) from None

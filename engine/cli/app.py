@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.modbus import modbus
 from engine.cli.opcua import opcua
 
 app = typer.Typer(
@@ -143,6 +144,9 @@ def skid(
     from engine.cli.demo import run_simulated_skid
 
     raise typer.Exit(run_simulated_skid(opcua_port, modbus_port, duration))
+
+
+app.add_typer(modbus, name="modbus")
 
 
 @app.callback(invoke_without_command=True)

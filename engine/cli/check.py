@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
-from drivers.contract import DriverError, Image, Quality
+from drivers.contract import DriverError, Identifies, Image, Quality
 from drivers.registry import driver_class
 from engine.cli.screen import console_for, log_to
 from engine.cli.view import STYLES, Value, number
@@ -43,13 +43,14 @@ def check_uod(file: Path, overrides: Sequence[str], *, online: bool, as_json: bo
     reading = read_uod(file, overrides)
     troubles: list[str] = []
     rows: list[PointRow] = []
+    identities: dict[str, str] = {}
     if online and reading.skid is not None:
         screen = console_for(sys.stderr)
         log_to(screen)
         with screen.status(f"reading every point of {reading.skid.name} once"):
-            rows, troubles = asyncio.run(read_once(reading.skid))
+            rows, troubles, identities = asyncio.run(read_once(reading.skid))
     if as_json:
-        _print_json(reading, rows, troubles)
+        _print_json(reading, rows, troubles, identities)
     else:
         print_faults(reading)
         if reading.skid is not None:
@@ -58,6 +59,8 @@ def check_uod(file: Path, overrides: Sequence[str], *, online: bool, as_json: bo
             sys.stderr.write(trouble + "\n")
         if rows:
             _print_points(rows)
+        for name, said in identities.items():
+            sys.stdout.write(f"{name}: {said}\n")
     unread = any(row.quality in {Quality.BAD.name.lower(), Quality.STALE.name.lower()} for row in rows)
     return 1 if reading.skid is None or troubles or unread else 0
 
@@ -70,10 +73,13 @@ def print_faults(reading: Reading) -> None:
         sys.stderr.write(f"{_count(len(reading.errors), 'error')}, {_count(len(reading.warnings), 'warning')}\n")
 
 
-async def read_once(skid: Skid) -> tuple[list[PointRow], list[str]]:
-    """Read every point once, all links at the same time: the points, and what went wrong with links and devices."""
+async def read_once(skid: Skid) -> tuple[list[PointRow], list[str], dict[str, str]]:
+    """Read every point once, all links at the same time.
+
+    The points, what went wrong with links and devices, and what the devices say they are.
+    """
     answers = await asyncio.gather(*(_read_link(spec) for spec in skid.links))
-    core = Core(skid.tags, [image for image, _ in answers])
+    core = Core(skid.tags, [image for image, _, _ in answers])
     for index in range(len(skid.links)):
         core.take(index)
     rows: list[PointRow] = []
@@ -81,7 +87,7 @@ async def read_once(skid: Skid) -> tuple[list[PointRow], list[str]]:
         if not isinstance(spec.source, FromPoint):
             continue
         row = core.table.row_of(spec.name)
-        image, _ = answers[spec.source.link]
+        image, _, _ = answers[spec.source.link]
         read = image.quality[spec.source.row] < Quality.STALE
         rows.append(
             PointRow(
@@ -94,13 +100,15 @@ async def read_once(skid: Skid) -> tuple[list[PointRow], list[str]]:
                 core.table.why(row),
             )
         )
-    return rows, [trouble for _, troubles in answers for trouble in troubles]
+    troubles = [trouble for _, troubles, _ in answers for trouble in troubles]
+    return rows, troubles, {name: said for _, _, identities in answers for name, said in identities.items()}
 
 
-async def _read_link(spec: LinkSpec) -> tuple[Image, list[str]]:
-    """Open one link, read each of its groups once and close it."""
+async def _read_link(spec: LinkSpec) -> tuple[Image, list[str], Mapping[str, str]]:
+    """Open one link, read each of its groups once, ask its devices what they are and close it."""
     driver = driver_class(spec.driver)(spec.devices, spec.points)
     troubles: list[str] = []
+    identities: Mapping[str, str] = {}
     try:
         async with asyncio.timeout(OPEN_WITHIN_S):
             await driver.open()
@@ -109,13 +117,15 @@ async def _read_link(spec: LinkSpec) -> tuple[Image, list[str]]:
                     await driver.read(group)
                 except DriverError as error:
                     troubles.append(str(error))
+            if isinstance(driver, Identifies):
+                identities = await driver.identify()
     except DriverError as error:
         troubles.append(str(error))
     except TimeoutError:
         troubles.append(f"{spec.name}: the driver has not come back in {OPEN_WITHIN_S:.0f} s")
     finally:
         await driver.close()
-    return driver.image, troubles
+    return driver.image, troubles, identities
 
 
 def summary(skid: Skid) -> str:
@@ -144,12 +154,15 @@ def _print_points(rows: Sequence[PointRow]) -> None:
     console_for(sys.stdout).print(table)
 
 
-def _print_json(reading: Reading, rows: Sequence[PointRow], troubles: Sequence[str]) -> None:
+def _print_json(
+    reading: Reading, rows: Sequence[PointRow], troubles: Sequence[str], identities: Mapping[str, str]
+) -> None:
     answer = {
         "ok": reading.skid is not None and not troubles,
         "faults": [asdict(fault) for fault in reading.faults],
         "troubles": list(troubles),
         "points": [asdict(row) for row in rows],
+        "identities": dict(identities),
     }
     sys.stdout.write(json.dumps(answer, indent=2, default=str) + "\n")
 

@@ -117,6 +117,7 @@ class PtyLine:
 async def serve(transport: str, framing: str, *rest: str) -> None:
     """Serve registers by pymodbus until the process is ended."""
     from pymodbus import FramerType
+    from pymodbus.pdu.device import ModbusDeviceIdentification
     from pymodbus.server import ModbusSerialServer, ModbusTcpServer, ModbusTlsServer, ModbusUdpServer
     from pymodbus.simulator import DataType, SimData, SimDevice
 
@@ -127,6 +128,14 @@ async def serve(transport: str, framing: str, *rest: str) -> None:
         [SimData(0, values=list(range(1000, 1400)), datatype=DataType.REGISTERS)],
     )
     devices = [SimDevice(id=device_id, simdata=blocks) for device_id in (1, 2)]
+    identity = ModbusDeviceIdentification(
+        info_name={
+            "VendorName": "Skidlink",
+            "ProductCode": "TEST",
+            "MajorMinorRevision": "1.0",
+            "ProductName": "Test device",
+        }
+    )
     framer, address = FramerType(framing), ("127.0.0.1", 0)
     server: Any
     if transport == "serial":
@@ -141,7 +150,7 @@ async def serve(transport: str, framing: str, *rest: str) -> None:
             context.verify_mode = ssl.CERT_REQUIRED
         server = ModbusTlsServer(devices, framer=framer, address=address, sslctx=context)
     else:
-        server = ModbusTcpServer(devices, framer=framer, address=address)
+        server = ModbusTcpServer(devices, framer=framer, address=address, identity=identity)
     await server.serve_forever(background=True)
     port = 0
     if transport == "udp":

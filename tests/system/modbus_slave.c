@@ -73,6 +73,8 @@ static int serve_tcp(modbus_t *slave, modbus_mapping_t *map) {
 
 static int serve_rtu(modbus_t *slave, modbus_mapping_t *map, int device_id) {
     modbus_set_slave(slave, device_id);
+    /* Without it a request to another device id puts it out of step for good: it takes no silence for an end. */
+    modbus_set_error_recovery(slave, MODBUS_ERROR_RECOVERY_PROTOCOL);
     if (modbus_connect(slave) < 0) return fail("open");
     printf("ready 0\n");
     fflush(stdout);

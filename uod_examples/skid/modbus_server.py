@@ -28,7 +28,7 @@ from uod_examples.skid.registers import REGISTERS, Register, Table
 
 log = logging.getLogger("skidlink.skid.modbus")
 
-_TABLES = {
+TABLES = {
     **dict.fromkeys((1, 5, 15), Table.COIL),
     2: Table.DISCRETE,
     **dict.fromkeys((3, 6, 16, 22, 23), Table.HOLDING),
@@ -79,7 +79,7 @@ class RegisterStore:
         self, device_id: int, func_code: int, address: int, count: int = 1
     ) -> list[int] | list[bool] | ExcCodes:
         """Read; an exception code where the map or a fault says so."""
-        place = (device_id, _TABLES[func_code])
+        place = (device_id, TABLES[func_code])
         span = range(address, address + count)
         if (refused := self._refusal(place, span)) is not None:
             return refused
@@ -93,7 +93,7 @@ class RegisterStore:
         self, device_id: int, func_code: int, address: int, values: Sequence[int] | Sequence[bool]
     ) -> ExcCodes | None:
         """Write whole values to the skid, all or none; half a float is refused."""
-        place = (device_id, _TABLES[func_code])
+        place = (device_id, TABLES[func_code])
         span = range(address, address + len(values))
         if (refused := self._refusal(place, span)) is not None:
             return refused
@@ -179,11 +179,13 @@ class _Handler(ServerRequestHandler):
         self.handle_later()
 
 
-class _Server(ModbusTcpServer):
-    def __init__(self, store: RegisterStore) -> None:
+class PipelinedServer(ModbusTcpServer):
+    """A server that answers every request, however many come at once, out of a store of ours."""
+
+    def __init__(self, store: object, port: int = 0) -> None:
         # pymodbus insists on a device of its own making; the store takes its place.
         unused = SimDevice(id=1, simdata=SimData(0, datatype=DataType.REGISTERS))
-        super().__init__(unused, address=("127.0.0.1", 0))
+        super().__init__(unused, address=("127.0.0.1", port))
         self.context: Any = store
 
     def callback_new_connection(self) -> _Handler:
@@ -195,7 +197,7 @@ class ModbusSkidServer:
 
     def __init__(self, channel: Channel) -> None:
         self._store = RegisterStore(channel)
-        self._server = _Server(self._store)
+        self._server = PipelinedServer(self._store)
 
     async def start(self) -> int:
         await self._server.serve_forever(background=True)

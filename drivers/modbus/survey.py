@@ -1,0 +1,159 @@
+"""Looking at devices that nobody has described yet: which are there, what they are, what they let be read.
+
+Gentle by design: one request at a time with a pause between, nothing is written, and there is an end to every search.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from drivers.contract import DeviceError, LinkError
+from drivers.modbus.address import Reach
+from drivers.modbus.connection import Device
+from drivers.modbus.identification import identification
+from drivers.modbus.link import Link
+from drivers.modbus.pdu import MAX_READ_REGISTERS, Refusal, Reply, Table, read
+
+PAUSE_S = 0.01
+"""Between two requests of a survey."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What a survey knows of one device."""
+
+    device_id: int
+    identity: dict[str, str] = field(default_factory=dict[str, str])
+    ranges: dict[Table, list[tuple[int, int]]] = field(default_factory=dict[Table, list[tuple[int, int]]])
+    """table -> first and last address of each range that can be read"""
+    complete: bool = True
+    """False where the survey ended before all addresses had been asked."""
+
+
+class Survey:
+    """A link that is looked at."""
+
+    def __init__(self, where: Reach, device_ids: Sequence[int], *, timeout_ms: int = 300, retries: int = 0) -> None:
+        """Raises `DriverError` where the link or a device id cannot be."""
+        self.devices = {
+            device_id: Device(f"device {device_id}", where.device(device_id, timeout_ms=timeout_ms, retries=retries))
+            for device_id in device_ids
+        }
+        first = next(iter(self.devices.values())).options
+        self.link = Link(where.driver.wire(first), self.devices.values())
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncGenerator[Survey]:
+        """Connect until the block ends. Raises `LinkError`."""
+        await self.link.open()
+        try:
+            yield self
+        finally:
+            await self.link.close()
+
+    async def ask(self, device_id: int, table: Table, address: int, count: int) -> Reply | None:
+        """One reading; None where nobody answers. Raises `LinkError` where the link is lost."""
+        await asyncio.sleep(PAUSE_S)
+        try:
+            (reply,) = await self.link.exchange(self.devices[device_id], [read(table, address, count)])
+        except DeviceError:
+            return None
+        except LinkError:
+            if self.link.lost:
+                raise
+            return None  # every device that was asked is silent, and the connection stands
+        return reply
+
+    async def present(self, step: Callable[[int], None]) -> list[Found]:
+        """The devices that answer anything at all; `step` is called with each id before it is asked."""
+        found: list[Found] = []
+        for device_id in self.devices:
+            step(device_id)
+            if await self.ask(device_id, Table.HOLDING, 0, 1) is not None:
+                found.append(Found(device_id))
+        return found
+
+    async def identify(self, found: Found) -> None:
+        """Ask a device what it is. To be done last: there are devices that a function they do not know confuses."""
+        try:
+            found.identity = await identification(self.link, self.devices[found.device_id])
+        except (DeviceError, LinkError):
+            if self.link.lost:
+                raise
+
+    async def explore(
+        self, found: Found, tables: Sequence[Table], last: int, most: int, step: Callable[[], None]
+    ) -> None:
+        """Find the readable ranges up to the address `last`, in at most `most` requests a table.
+
+        `step` is called with each request.
+        """
+        for table in tables:
+            left = most
+            readable: list[tuple[int, int]] = []
+            waiting = [
+                (begin, min(begin + MAX_READ_REGISTERS, last + 1)) for begin in range(0, last + 1, MAX_READ_REGISTERS)
+            ]
+            waiting.reverse()
+            while waiting:
+                if left <= 0:
+                    found.complete = False
+                    break
+                left -= 1
+                step()
+                begin, end = waiting.pop()
+                reply = await self.ask(found.device_id, table, begin, end - begin)
+                if isinstance(reply, bytes):
+                    if readable and readable[-1][1] == begin - 1:
+                        begin = readable.pop()[0]
+                    readable.append((begin, end - 1))
+                elif isinstance(reply, Refusal) and reply.code == 1:
+                    break  # the device has no such table
+                elif end - begin > 1:
+                    middle = (begin + end) // 2
+                    waiting += [(middle, end), (begin, middle)]
+            if readable:
+                found.ranges[table] = readable
+
+    async def cells(self, found: Found) -> dict[str, dict[int, int]]:
+        """All that its readable ranges hold now: table -> address -> register or bit."""
+        held: dict[str, dict[int, int]] = {}
+        for table, ranges in found.ranges.items():
+            of = held.setdefault(table.value, {})
+            for first, last in ranges:
+                for begin in range(first, last + 1, MAX_READ_REGISTERS):
+                    count = min(MAX_READ_REGISTERS, last + 1 - begin)
+                    reply = await self.ask(found.device_id, table, begin, count)
+                    if isinstance(reply, bytes):
+                        of |= {begin + place: value for place, value in enumerate(_values(table, reply, count))}
+                    else:  # a device with smaller blocks
+                        of |= await self.words(found.device_id, table, begin, begin + count - 1)
+        return held
+
+    async def words(self, device_id: int, table: Table, first: int, last: int) -> dict[int, int]:
+        """Registers or bits one by one, so that one that is refused costs no other: address -> what it holds.
+
+        Raises `DeviceError` where the device does not answer at all.
+        """
+        found: dict[int, int] = {}
+        answered = False
+        for address in range(max(0, first), min(last, 0xFFFF) + 1):
+            reply = await self.ask(device_id, table, address, 1)
+            if reply is None and not answered:
+                raise DeviceError(
+                    f"{self.link.name}: device_id {device_id} does not answer: find it with skidlink modbus scan"
+                )
+            answered = True
+            if isinstance(reply, bytes):
+                found[address] = int.from_bytes(reply) & (1 if table.is_bits else 0xFFFF)
+        return found
+
+
+def _values(table: Table, data: bytes, count: int) -> list[int]:
+    """The registers or bits of an answer."""
+    if table.is_bits:
+        return [data[place // 8] >> place % 8 & 1 for place in range(count)]
+    return [int.from_bytes(data[2 * place : 2 * place + 2]) for place in range(count)]

@@ -1,0 +1,77 @@
+"""`skidlink modbus`: looking at devices that nobody has described yet. What it does is in `modbus_survey`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drivers.modbus.pdu import Table
+
+modbus = typer.Typer(help="Look at Modbus devices: find them, read them raw, take over a vendor's register table.")
+
+LinkName = Annotated[
+    str, typer.Argument(metavar="LINK", help="HOST, HOST:PORT, /dev/ttyUSB0 or rtu:///dev/ttyUSB0?baudrate=9600")
+]
+Timeout = Annotated[int, typer.Option("--timeout-ms", min=10, help="How long a device may take for an answer.")]
+Last = Annotated[int, typer.Option(min=0, max=65_535, help="The last address to look at, in each table.")]
+Requests = Annotated[int, typer.Option(min=1, help="The most requests to spend on each table of a device.")]
+
+
+@modbus.command()
+def scan(
+    link: LinkName,
+    ids: Annotated[str, typer.Option(help="The device ids to ask, as 1-10,247.")] = "1-32",
+    last: Last = 255,
+    requests: Requests = 400,
+    timeout_ms: Timeout = 300,
+    dump: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep all that was read, to replay it.")] = None,
+) -> None:
+    """Find the device ids of a link, and what each device lets be read. Nothing is written."""
+    from engine.cli import modbus_survey
+
+    raise typer.Exit(modbus_survey.run(modbus_survey.scan(link, ids, last, requests, timeout_ms, dump)))
+
+
+@modbus.command()
+def probe(
+    where: Annotated[str, typer.Argument(metavar="UOD|LINK", help="A UOD, or a link as for scan.")],
+    address: Annotated[str, typer.Argument(help="100 (holding), input:7, coil:3 or modicon:40101")],
+    expect: Annotated[float | None, typer.Option(help="What the device shows there now, as 23.4.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Which device of the UOD; without it the first Modbus one.")
+    ] = None,
+    device_id: Annotated[int, typer.Option(help="Which device of a link.")] = 1,
+    tag: Annotated[str, typer.Option(help="The name of the tag in the line to paste.")] = "NEW",
+    timeout_ms: Timeout = 1000,
+) -> None:
+    """Show the raw words around an address in all types and orders, and which of them give an expected value."""
+    from engine.cli import modbus_survey
+
+    work = modbus_survey.probe(where, address, expect, device, device_id, tag, timeout_ms)
+    raise typer.Exit(modbus_survey.run(work))
+
+
+@modbus.command()
+def replay(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="What scan --dump has kept.")],
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 5020,
+) -> None:
+    """Serve what a scan has kept as a Modbus TCP device, to try a UOD on it. Ctrl-C ends."""
+    from engine.cli.modbus_survey import run_replay
+
+    raise typer.Exit(run_replay(file, port))
+
+
+@modbus.command("import")
+def import_(
+    file: Annotated[Path, typer.Argument(metavar="MAP.CSV", help="The vendor's table, its first line naming columns.")],
+    device: Annotated[str, typer.Option(help="The device that the tags are on.")] = "device",
+    base: Annotated[int, typer.Option(min=0, max=1, help="The number the vendor gives the first register.")] = 0,
+    table: Annotated[Table, typer.Option(help="The table meant where no column says it.")] = Table.HOLDING,
+) -> None:
+    """Turn a vendor's register table into tags of a UOD, on the standard output."""
+    from engine.cli.modbus_survey import import_map
+
+    raise typer.Exit(import_map(file, device, base, table))

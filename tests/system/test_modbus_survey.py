@@ -1,0 +1,171 @@
+"""`skidlink modbus`: devices are found, read raw, kept and replayed, as a person at a terminal does it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from drivers.contract import Counts, Identifies, Point
+from drivers.modbus import survey as survey_module
+from drivers.modbus.address import reach
+from drivers.modbus.driver import ModbusTcp
+from drivers.modbus.identification import identification
+from drivers.modbus.options import PointOptions, TcpDeviceOptions
+from drivers.modbus.pdu import Table
+from drivers.modbus.survey import Survey
+from engine.cli.app import app
+from tests.system.modbus_servers import PtyLine, libmodbus_slave, pymodbus_server, serving
+
+SKIDLINK = Path(sys.executable).with_name("skidlink")
+
+
+@pytest.fixture
+async def port() -> AsyncIterator[int]:
+    """Device ids 1 and 2 with 400 holding and input registers and 64 bits of each sort."""
+    async with serving(*pymodbus_server("tcp", "socket")) as port:
+        yield port
+
+
+def skidlink(*words: str | Path, code: int = 0) -> str:
+    """Run a command in this process, and give back what it says."""
+    done = CliRunner().invoke(app, ["modbus", *map(str, words)])
+    assert done.exit_code == code, done.output
+    return done.output
+
+
+async def test_devices_and_their_ranges_are_found(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(survey_module, "PAUSE_S", 0.0)
+    survey = Survey(reach(f"127.0.0.1:{port}"), [1, 2], timeout_ms=2000)
+    asked: list[int] = []
+    steps: list[None] = []
+    async with survey.opened():
+        found = await survey.present(asked.append)
+        assert [each.device_id for each in found] == [1, 2]
+        assert asked == [1, 2]
+        await survey.explore(found[0], list(Table), 500, 1000, lambda: steps.append(None))
+        assert found[0].ranges == {
+            Table.COIL: [(0, 63)], Table.DISCRETE: [(0, 63)], Table.HOLDING: [(0, 399)], Table.INPUT: [(0, 399)],
+        }  # fmt: skip
+        assert found[0].complete
+        cells = await survey.cells(found[0])
+        assert cells["holding"] == {address: address for address in range(400)}
+        assert [cells["coil"][address] for address in range(4)] == [0, 1, 1, 0]
+        await survey.explore(found[1], [Table.HOLDING], 500, 2, lambda: None)
+        assert not found[1].complete
+        assert found[1].ranges == {Table.HOLDING: [(0, 249)]}
+
+
+async def test_a_line_with_a_device_that_knows_no_identification(tmp_path: Path) -> None:
+    """libmodbus answers no function that it does not know, and nothing under another device id."""
+    line = PtyLine(tmp_path)
+    slave = libmodbus_slave()
+    async with line.plugged(), serving(slave, "rtu", line.ends[1], "115200", "1"):
+        survey = Survey(reach(f"rtu://{line.ends[0]}?baudrate=115200&parity=none"), [1, 2], timeout_ms=100, retries=1)
+        async with survey.opened():
+            (found,) = await survey.present(lambda _: None)
+            assert found.device_id == 1
+            await survey.explore(found, [Table.HOLDING], 200, 20, lambda: None)
+            assert found.ranges == {Table.HOLDING: [(0, 200)]}
+            await survey.identify(found)
+            assert found.identity == {}
+
+
+async def test_what_a_device_says_it_is(port: int) -> None:
+    driver = ModbusTcp({"plc": TcpDeviceOptions(host="127.0.0.1", port=port)}, [])
+    await driver.open()
+    try:
+        found = await identification(driver.link, driver.devices["plc"])
+        assert found == {"vendor": "Skidlink", "product code": "TEST", "revision": "1.0", "product name": "Test device"}
+        assert await driver.identify() == {"plc": "Skidlink, TEST, 1.0, Test device"}
+    finally:
+        await driver.close()
+
+
+def test_a_scan_is_kept_and_replayed(tmp_path: Path) -> None:
+    slave = subprocess.Popen(pymodbus_server("tcp", "socket"), stdout=subprocess.PIPE, text=True)
+    try:
+        assert slave.stdout is not None
+        port = slave.stdout.readline().split()[1]
+        kept = tmp_path / "kept.json"
+        said = skidlink("scan", f"127.0.0.1:{port}", "--ids", "1-2", "--last", "40", "--dump", kept)
+        assert "0-40" in said
+        assert "Skidlink, TEST" in said
+    finally:
+        slave.terminate()
+        slave.communicate()
+    replay = subprocess.Popen([SKIDLINK, "modbus", "replay", kept, "--port", "0"], stdout=subprocess.PIPE, text=True)
+    try:
+        assert replay.stdout is not None
+        where = replay.stdout.readline().split()[2].rstrip(",")
+        said = skidlink("probe", where, "holding:31", "--expect", "30", "--device-id", "2", "--tag", "PT01")
+        assert "off by one: it is at 30, one less than asked" in said
+        assert "PT01: {device: device, holding: 30, type: int16}" in said
+        uod = tmp_path / "uod.yaml"
+        host, _, number = where.partition(":")
+        uod.write_text(
+            f"uod: Replayed\ndevices:\n  pump: {{driver: modbus-tcp, host: {host}, port: {number}}}\n"
+            "tags:\n  A: {device: pump, holding: 7}\n"
+        )
+        assert "holding 9 as" in skidlink("probe", uod, "9")
+        assert "has no Modbus device named valve; it has pump" in skidlink(
+            "probe", uod, "9", "--device", "valve", code=1
+        )
+        assert "nothing at or beside" in skidlink("probe", where, "9", "--expect", "-77.5", code=1)
+    finally:
+        replay.terminate()
+        replay.communicate()
+
+
+def test_a_vendors_table_is_printed_as_tags(tmp_path: Path) -> None:
+    file = tmp_path / "map.csv"
+    file.write_text("name,address,type,unit\non,5,float32,L/h\nbad,x,float32,\n")
+    said = skidlink("import", file, "--device", "pump", code=1)
+    assert '  "on": {device: pump, holding: 5, type: float32, unit: L/h}\n' in said
+    assert "row 3 (bad): 'x' is no address" in said
+    assert "No such file" in skidlink("import", tmp_path / "none.csv", code=1)
+
+
+def test_what_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
+    assert "are no device ids" in skidlink("scan", "127.0.0.1:1", "--ids", "x", code=1)
+    assert "cannot connect" in skidlink("scan", "127.0.0.1:1", "--ids", "1", code=1)
+    (tmp_path / "no.json").write_text("{}")
+    assert "is no dump" in skidlink("replay", tmp_path / "no.json", "--port", "0", code=1)
+
+
+async def test_check_online_shows_what_devices_say_they_are(port: int, tmp_path: Path) -> None:
+    uod = tmp_path / "uod.yaml"
+    uod.write_text(
+        f"uod: Checked\ndevices:\n  pump: {{driver: modbus-tcp, host: 127.0.0.1, port: {port}}}\n"
+        "tags:\n  A: {device: pump, holding: 7}\n"
+    )
+    done = await asyncio.to_thread(
+        subprocess.run, [SKIDLINK, "check", uod, "--online"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "pump: Skidlink, TEST, 1.0, Test device" in done.stdout, done.stderr
+    assert done.returncode == 0
+
+
+async def test_counters_keep_their_names(port: int) -> None:
+    point = Point("A", "pump", PointOptions(holding=7), 100)
+    driver = ModbusTcp({"pump": TcpDeviceOptions(host="127.0.0.1", port=port)}, [point])
+    before = driver.counters()
+    assert isinstance(driver, Counts)
+    assert isinstance(driver, Identifies)
+    assert math.isnan(before["pump.round_trip_p50_ms"])
+    await driver.open()
+    try:
+        await driver.read(0)
+    finally:
+        await driver.close()
+    after = driver.counters()
+    assert after.keys() == before.keys()
+    assert (after["pump.requests"], after["pump.replies"], after["pump.exceptions_02"]) == (1, 1, 0)
+    assert 0 < after["pump.round_trip_p50_ms"] <= after["pump.round_trip_p99_ms"]
+    assert after["bytes_received"] == after["pump.bytes_received"] == 11
