@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from engine.uplinks.contract import TagsFrame
 from engine.uplinks.splitting import STEP_S, parts_of
+from protocol.pack import TagPacker
 
 TICK = 1_800_000_000.5
 
@@ -45,3 +48,15 @@ def test_each_part_is_newer_than_the_one_before() -> None:
 def test_a_frame_of_fair_size_goes_as_it_is() -> None:
     whole = frame({"T": 1})
     assert parts_of(whole) == [whole]
+
+
+def test_what_the_packer_makes_is_cut_where_a_tag_ends() -> None:
+    count = 50
+    values: NDArray[np.float64] = np.arange(count, dtype=np.float64)
+    packer = TagPacker([f"T{row}" for row in range(count)], ["L/h"] * count, ["input"] * count, [values], {})
+    tags = packer.pack(np.arange(count), np.zeros(count, np.bool_), TICK)
+    parts = parts_of(TagsFrame(tags, TICK, None), limit=1000)
+    assert len(parts) > 3
+    found = [tag for part in parts for tag in json.loads(part.tags)]
+    assert [(tag["name"], tag["value"]) for tag in found] == [(f"T{row}", float(row)) for row in range(count)]
+    assert {tag["tick_time"] for tag in found} == {part.tick_time for part in parts}
