@@ -58,6 +58,8 @@ class Field:
     """The bit of its register, or the lowest one of several; None where it is no part of one."""
     bits: int | None = None
     """How many bits make its number; None where it is no bit field."""
+    read_back: float | None = None
+    """By how much what is read back after a write may differ from it; None: it is not read back."""
 
     @property
     def end(self) -> int:
@@ -83,7 +85,8 @@ def field_of(row: int, tag: str, options: PointOptions, device_order: str) -> Fi
         if half is not None:
             where = (where[half],)
     bits = None if options.bits is None else options.bits[1] - options.bits[0] + 1
-    return Field(row, tag, table, address, options.count, data_type, order, where, options.low_bit, bits)
+    tolerance = (options.read_back_tolerance or 0.0) if options.read_back else None
+    return Field(row, tag, table, address, options.count, data_type, order, where, options.low_bit, bits, tolerance)
 
 
 @dataclass(frozen=True, slots=True)

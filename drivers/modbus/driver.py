@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from drivers.contract import DeviceError, DriverError, Group, Image, LinkError, Options, Point, Remark, groups_of
+from drivers.modbus.codec import Field
 from drivers.modbus.connection import Device
 from drivers.modbus.counters import counted
 from drivers.modbus.holes import Holes
@@ -113,19 +114,22 @@ class Modbus:
         return counted(self.link.counters, {name: device.counters for name, device in self.devices.items()})
 
     async def write(self, values: Mapping[int, bool | int | float | str]) -> Mapping[int, str]:
-        """Write raw values, one request each, in the order given; return what was refused and why.
+        """Write raw values in the order given; return what was refused and why.
 
         Raises `LinkError` or `DeviceError` when nobody can say whether a value arrived; those after it were not sent.
         """
         refused: dict[int, str] = {}
+        together: list[tuple[str, list[tuple[Field, bool | int | float | str]]]] = []
         for row, value in values.items():
             point = self._points[row]
             if not point.write:
                 refused[row] = f"{point.tag} is an input: set direction: output (or both) to write it"
                 continue
-            reason = await self._writings[point.device].write(self._fields[row], value)
-            if reason is not None:
-                refused[row] = reason
+            if not together or together[-1][0] != point.device:
+                together.append((point.device, []))
+            together[-1][1].append((self._fields[row], value))
+        for device, writes in together:
+            refused |= await self._writings[device].write(writes)
         return refused
 
 

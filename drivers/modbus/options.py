@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from drivers.contract import Options
+from drivers.contract import Kind, Options
 from drivers.modbus.datatypes import BOOL, DATA_TYPES, DataType, letters, spelled
 from drivers.modbus.pdu import MAX_READ_REGISTERS, Table
 
@@ -237,6 +237,10 @@ class PointOptions(Options):
     """A number in some bits of a register, as 4-7; 0 is the least significant."""
     word_order: WordOrder | None = None
     """The order of the bytes and words of this value, where it is not that of its device."""
+    read_back: bool = False
+    """true: a value that was written is read again, and is refused if the device holds another."""
+    read_back_tolerance: Annotated[float, Field(gt=0)] | None = None
+    """By how much the raw value that is read back may differ."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -262,6 +266,10 @@ class PointOptions(Options):
             self.bit is not None or self.index is not None or self.type not in {None, "uint16"}
         ):
             raise ValueError("bits of a register are an unsigned number: leave out bit, index and type")
+        if self.read_back_tolerance is not None and (
+            not self.read_back or self.data_type.kind in {Kind.BOOL, Kind.TEXT}
+        ):
+            raise ValueError("read_back_tolerance is for numbers with read_back: true")
         if self.type == "string" and self.length is None:
             raise ValueError("a string needs length: the number of registers that it takes")
         if self.type != "string" and self.length is not None:

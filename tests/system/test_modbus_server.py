@@ -43,11 +43,16 @@ class Skid:
         self.judge: Judge = lambda _: None
         self.asked: list[Asked] = []
         self.port = 0
+        self.swallow_writes = False
+        """Whether a write is confirmed and not done, as by a device that limits or overwrites values."""
 
     async def action(
         self, function: int, start: int, address: int, count: int, registers: list[int], values: Any
     ) -> ExcCodes | None:
         self.asked.append(Asked(function, address, count))
+        if self.swallow_writes and values is not None:
+            offset = address - start
+            values[:] = registers[offset : offset + len(values)]
         return self.judge(self.asked[-1])
 
     def refuse(self, *addresses: int) -> None:
@@ -323,3 +328,44 @@ async def test_writes_that_cannot_be_are_refused_and_the_others_done(skid: Skid)
             3: "D: the device refuses to write holding 399: illegal data address (exception 02)",
         }
         assert await skid.registers(100, 3) == struct.pack(">HHH", 100, 101, 42)
+
+
+async def test_registers_that_follow_each_other_are_written_in_one_request(skid: Skid) -> None:
+    points = [
+        point("A", write=True, holding=100),
+        point("B", write=True, holding=101, type="float32"),
+        point("C", write=True, holding=103, bit=3),
+        point("D", write=True, holding=104),
+        point("E", write=True, holding=105),
+    ]
+    async with driving(skid, points) as driver:
+        assert await driver.write({0: 1, 1: 1.5, 2: True, 3: 4, 4: 5}) == {}
+        assert [(asked.function, asked.address, asked.count) for asked in skid.asked if asked.function == 16] == [
+            (16, 100, 3), (16, 104, 2),
+        ]  # fmt: skip
+        assert await skid.registers(100, 6) == struct.pack(">HfHHH", 1, 1.5, 103 | 8, 4, 5)
+
+        skid.judge = lambda asked: (
+            ExcCodes.ILLEGAL_VALUE if asked.address <= 105 < asked.address + asked.count else None
+        )
+        refused = await driver.write({3: 14, 4: 15})
+        assert refused == {4: "E: the device refuses to write holding 105: illegal data value (exception 03)"}
+        skid.judge = lambda _: None
+        assert await skid.registers(104, 2) == struct.pack(">HH", 14, 5)
+
+
+async def test_what_was_written_is_read_back_where_it_is_asked_for(skid: Skid) -> None:
+    points = [
+        point("A", write=True, holding=100, type="float32", read_back=True),
+        point("B", write=True, holding=110, type="uint32", read_back=True),
+        point("C", write=True, holding=120, type="int32", read_back=True, read_back_tolerance=2),
+        point("D", write=True, coil=3, read_back=True),
+        point("E", write=True, holding=130, bits="4-7", read_back=True),
+    ]
+    async with driving(skid, points) as driver:
+        assert await driver.write({0: 0.1, 1: 7, 2: 8, 3: True, 4: 9}) == {}
+        skid.swallow_writes = True
+        assert await driver.write({1: 9, 2: 10}) == {
+            1: "B: holding 110 was written, but holds 7 and not 9: does the device limit or round it? "
+            "read_back_tolerance lets it differ",
+        }
