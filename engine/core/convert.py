@@ -101,7 +101,7 @@ class Block:
                 cells.quality[rows] = Quality.GOOD
                 cells.reason[rows] = 0
                 cells.known[rows] = True
-                cells.fresh_quality = True
+                cells.quality_turn += 1
                 self._all_good, self.aged = True, False
             return
         quality: NDArray[np.uint8] = image.quality[self._image_rows].copy()
@@ -115,7 +115,7 @@ class Block:
         cells.known[rows] |= usable
         cells.quality[rows] = quality
         cells.reason[rows] = reason
-        cells.fresh_quality = True
+        cells.quality_turn += 1
         self._all_good, self.aged = False, False
 
 

@@ -77,7 +77,7 @@ class Core:
         if cells.quality[row] != quality or cells.reason[row] != code:
             cells.quality[row] = quality
             cells.reason[row] = code
-            cells.fresh_quality = True
+            cells.quality_turn += 1
 
     def derive(self, now: float) -> None:
         """Evaluate the derived tags at `now` (monotonic seconds), after what is too old has become stale."""

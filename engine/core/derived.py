@@ -99,6 +99,10 @@ class Derived:
         self._workspace = _Workspace(at)
         self._inputs = slice(0, first)
         self._input_bytes = b""
+        self._quality_turn = -1
+        self._inputs_sound = False
+        self._all_good = False
+        """Whether the table says so of all derived tags."""
         self._programs: list[_Program] = []
         volatile: set[str] = set()
         for each in groups:
@@ -107,8 +111,14 @@ class Derived:
                 program.is_volatile = True
                 volatile.update(each.names)
             self._programs.append(program)
+        self._made = slice(first, at)
         self._outputs = [
-            (kind, slice(slots[0], slots[-1] + 1), slice(rows[0], rows[-1] + 1))
+            (
+                kind,
+                slice(slots[0], slots[-1] + 1),
+                slice(rows[0], rows[-1] + 1),
+                cells.columns[kind][rows[0] - cells.starts[kind] : rows[-1] + 1 - cells.starts[kind]],
+            )
             for kind in (TagKind.FLOAT, TagKind.BOOL)
             if (slots := [slot_of[name] for each in groups if each.kind is kind for name in each.names])
             and (rows := [row_of[name] for each in groups if each.kind is kind for name in each.names])
@@ -118,60 +128,66 @@ class Derived:
         """Compute all derived tags for `now`, monotonic seconds."""
         if not self._programs:
             return
-        tick, workspace, cells = self._tick, self._workspace, self._cells
+        tick, workspace = self._tick, self._workspace
         tick.elapsed = max(now - tick.now, 0.0) if self._started else 0.0
         tick.now, self._started = now, True
         fresh = self._gather()
+        workspace.is_sound = self._inputs_sound and not np.count_nonzero(workspace.flawed[self._made])
         with np.errstate(divide="call", over="call", invalid="call", under="ignore", call=tick.raise_flag):
             ran = False
             for program in self._programs:
                 if fresh or program.is_volatile:
                     program.run(tick)
                     ran = True
-        if not ran:
+        if ran:
+            self._put()
+
+    def _put(self) -> None:
+        """Bring what was made into the table."""
+        workspace, cells = self._workspace, self._cells
+        cells.fresh_values.update(kind for kind, *_ in self._outputs)
+        if workspace.is_sound and self._all_good:
+            for _, slots, _, column in self._outputs:
+                column[:] = workspace.x[slots]
             return
-        for kind, slots, rows in self._outputs:
-            start = int(cells.starts[kind])
-            column = cells.columns[kind][rows.start - start : rows.stop - start]
-            x = workspace.x[slots]
-            if workspace.is_sound:
-                column[:] = x
-                good = True
-            else:
-                usable = workspace.quality[slots] < Quality.STALE
-                np.copyto(column, x if kind is TagKind.FLOAT else x != 0, where=usable)
-                good = bool(usable.all())
-            cells.known[rows] |= True if good else workspace.quality[slots] < Quality.STALE
-            cells.fresh_values.add(kind)
-            if cells.fresh_quality or not np.array_equal(cells.quality[rows], workspace.quality[slots]):
-                cells.quality[rows] = workspace.quality[slots]
-                cells.fresh_quality = True
+        for kind, slots, rows, column in self._outputs:
+            quality, x = workspace.quality[slots], workspace.x[slots]
+            usable = quality < Quality.STALE
+            np.copyto(column, x if kind is TagKind.FLOAT else x != 0, where=usable)
+            cells.known[rows] |= usable
+            cells.quality[rows] = quality
             cells.reason[rows] = workspace.code[slots]
+        cells.quality_turn += 1
+        self._all_good = workspace.is_sound
 
     def _gather(self) -> bool:
         """Bring what the expressions read into the workspace; return whether any of it is new."""
         workspace, cells = self._workspace, self._cells
         for kind, slots, places in self._gathers:
             workspace.x[slots] = cells.columns[kind][places]
-        rows, count = self._input_rows, self._input_rows.size
-        workspace.quality[:count] = cells.quality[rows]
-        workspace.code[:count] = cells.reason[rows]
         if self._texts:
             column = cells.columns[TagKind.TEXT]
             start = int(cells.starts[TagKind.TEXT])
             workspace.x[self._text_slots] = [column[row - start] == text for row, text in self._texts]
-            workspace.quality[self._text_slots] = cells.quality[self._text_rows]
-            workspace.code[self._text_slots] = cells.reason[self._text_rows]
-        known = cells.known[rows]
-        workspace.is_known = bool(known.all())
+        flawed = self._quality_turn != cells.quality_turn
+        if flawed:
+            self._gather_quality()
         if not workspace.is_known:
-            workspace.x[:count][~known] = np.nan
-        quality = workspace.quality[self._inputs]
-        workspace.is_sound = not workspace.quality.any()
-        state = workspace.x[self._inputs].tobytes() + quality.tobytes() + workspace.code[self._inputs].tobytes()
-        fresh = state != self._input_bytes
+            workspace.x[self._inputs][self._unknown] = np.nan
+        state = workspace.x[self._inputs].tobytes()
+        fresh = flawed or state != self._input_bytes
         self._input_bytes = state
         return fresh
+
+    def _gather_quality(self) -> None:
+        workspace, cells = self._workspace, self._cells
+        rows = np.concatenate((self._input_rows, self._text_rows))
+        workspace.quality[self._inputs] = cells.quality[rows]
+        workspace.code[self._inputs] = cells.reason[rows]
+        self._unknown = ~cells.known[rows]
+        workspace.is_known = not self._unknown.any()
+        self._inputs_sound = not workspace.quality[self._inputs].any()
+        self._quality_turn = cells.quality_turn
 
     def reset(self, names: Iterable[str]) -> None:
         """Let the functions with a memory in these tags begin anew."""
@@ -200,11 +216,13 @@ class Derived:
 
 
 class _Workspace:
-    __slots__ = ("code", "is_known", "is_sound", "quality", "x")
+    __slots__ = ("code", "flawed", "is_known", "is_sound", "quality", "x")
 
     def __init__(self, slots: int) -> None:
         self.x = np.zeros(slots, np.float64)
         self.quality = np.zeros(slots, np.uint8)
+        self.flawed = self.quality.view(np.bool_)
+        """quality, as a flag"""
         self.code = np.zeros(slots, np.uint16)
         self.is_sound = True
         """Whether all that was read is good, and all that was last made."""
@@ -234,6 +252,7 @@ class _Program:
         first = slot_of[group.names[0]]
         self._slots = slice(first, first + len(group.names))
         self._evaluate = self._compile(group.nodes)
+        self._all_good = False
         leaves = [[self._slot(leaf) for leaf in _leaves(node)] for node in group.nodes]
         self._leaves: NDArray[np.intp] = np.array(leaves, np.intp).reshape(len(leaves), -1).T
 
@@ -246,8 +265,10 @@ class _Program:
         if signal.x.dtype.kind == "f" and np.count_nonzero(finite := np.isfinite(signal.x)) < finite.size:
             faults = add_fault(faults, ~finite, TOO_LARGE)
         if faults is None and tick.doubtful is None and (workspace.is_sound or self._ignore):
-            workspace.quality[slots] = Quality.GOOD
-            workspace.code[slots] = 0
+            if not self._all_good:
+                workspace.quality[slots] = Quality.GOOD
+                workspace.code[slots] = 0
+                self._all_good = True
             return
         count = len(self.names)
         quality, code = np.zeros(count, np.uint8), np.zeros(count, np.uint16)
@@ -264,6 +285,7 @@ class _Program:
             quality[faulty], code[faulty] = Quality.BAD, faults[faulty]
         workspace.quality[slots] = quality
         workspace.code[slots] = code
+        self._all_good = False
         workspace.is_sound = workspace.is_sound and not quality.any()
 
     def _slot(self, leaf: Tag | SameText) -> int:

@@ -24,6 +24,7 @@ class Diff:
 
     def __init__(self, cells: Cells) -> None:
         self._cells = cells
+        self._quality_turn = -1
         count = len(cells.specs)
         self.published = {kind: column.copy() for kind, column in cells.columns.items()}
         self.quality: NDArray[np.uint8] = np.full(count, _UNPUBLISHED, np.uint8)
@@ -48,14 +49,15 @@ class Diff:
         """The rows to publish at `now` (monotonic seconds), ascending; they count as published from here on."""
         cells = self._cells
         timed = now >= self._next_due
-        if not (cells.fresh_values or cells.fresh_quality or timed):
+        flawed = cells.quality_turn != self._quality_turn
+        if not (cells.fresh_values or flawed or timed):
             return _NONE
         changed = self._changed
         changed.fill(False)
         for kind in cells.fresh_values:
             self._compare(kind)
         quality = cells.quality
-        if cells.fresh_quality:
+        if flawed:
             quality = cells.quality | cells.simulated.view(np.uint8) << np.uint8(4)
             np.not_equal(quality, self.quality, out=self._scratch)
             changed |= self._scratch
@@ -64,18 +66,18 @@ class Diff:
         rows = changed.nonzero()[0]
         if rows.size:
             # A row that is due, or whose quality is new, may carry a drift that no diff has let out yet.
-            for kind in TagKind if timed or cells.fresh_quality else cells.fresh_values:
+            for kind in TagKind if timed or flawed else cells.fresh_values:
                 if kind in self._deadbands:
                     np.copyto(self.published[kind], cells.columns[kind], where=self._changed_in[kind])
                 else:  # what has not changed is equal already, and to copy all is several times faster
                     self.published[kind][:] = cells.columns[kind]
-            if cells.fresh_quality:
+            if flawed:
                 np.copyto(self.quality, quality)
             if self._timed.size:
                 self.due = np.where(changed[self._timed], now + self._every, self.due)
                 self._next_due = float(self.due.min())
         cells.fresh_values.clear()
-        cells.fresh_quality = False
+        self._quality_turn = cells.quality_turn
         return rows
 
     def adopt(self, old: Diff, here: NDArray[np.intp], there: NDArray[np.intp]) -> None:
@@ -93,7 +95,7 @@ class Diff:
             if mine_row in place and their_row in due:
                 self.due[place[mine_row]] = due[their_row]
         mine.fresh_values.update(TagKind)
-        mine.fresh_quality = True
+        self._quality_turn = -1
 
     def _compare(self, kind: TagKind) -> None:
         value, published, changed = self._cells.columns[kind], self.published[kind], self._changed_in[kind]

@@ -78,7 +78,7 @@ class Intake:
         if fresh.size:
             cells.quality[fresh] = Quality.STALE
             cells.reason[fresh] = self._reasons[np.searchsorted(rows, fresh)]
-            cells.fresh_quality = True
+            cells.quality_turn += 1
             for blocks in self._blocks.values():
                 for block in blocks:
                     block.aged |= bool(((fresh >= block.rows.start) & (fresh < block.rows.stop)).any())

@@ -80,7 +80,7 @@ def numeric(operation: Callable[..., NDArray[Any]], divides: bool = False) -> Ap
 
     def apply(tick: Tick, *signals: Signal) -> Signal:
         tick.flagged = False
-        x = operation(*(signal.x for signal in signals))
+        x = operation(*[signal.x for signal in signals])
         faults = first_fault(*signals)
         if tick.flagged:
             wrong = ~np.isfinite(x)

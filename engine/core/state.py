@@ -52,7 +52,7 @@ class Integral(State):
         if signal.faults is not None:
             x = np.where(signal.sound(), x, np.nan)
         piece = (last + x) * (0.5 * tick.elapsed)
-        total += np.where(np.isnan(piece), 0.0, piece)
+        np.add(total, piece, out=total, where=piece == piece)  # noqa: PLR0124 - false where there is a NaN
         last[:] = x
         return Signal(total.copy(), signal.faults)
 
@@ -125,10 +125,16 @@ class Ema(State):
         (signal,) = signals
         mean, at = self.fields["mean"], self.fields["at"]
         weight = np.expm1((at - tick.now) / self._seconds)
-        moved = np.where(np.isnan(mean), signal.x, mean - weight * (signal.x - mean))
-        sound = True if signal.faults is None else signal.sound()
-        np.copyto(mean, moved, where=sound)
-        np.copyto(at, tick.now, where=sound)
+        moved = mean - weight * (signal.x - mean)
+        if np.count_nonzero(begins := np.isnan(mean)):
+            np.copyto(moved, signal.x, where=begins)
+        if signal.faults is None:
+            mean[:] = moved
+            at.fill(tick.now)
+        else:
+            sound = signal.sound()
+            np.copyto(mean, moved, where=sound)
+            np.copyto(at, tick.now, where=sound)
         return Signal(moved, signal.faults)
 
 

@@ -47,7 +47,6 @@ class Cells:
 
     __slots__ = (
         "columns",
-        "fresh_quality",
         "fresh_values",
         "kinds",
         "known",
@@ -55,6 +54,7 @@ class Cells:
         "leaves",
         "origin",
         "quality",
+        "quality_turn",
         "reason",
         "received",
         "simulated",
@@ -93,8 +93,8 @@ class Cells:
         """(n,) where in `leaves` each row begins"""
         self.fresh_values: set[TagKind] = set()
         """The kinds whose column was written since the last diff."""
-        self.fresh_quality = True
-        """Whether quality or simulated was written since the last diff."""
+        self.quality_turn = 0
+        """Counts up whenever quality, reason, known or simulated is written."""
 
     def cell(self, row: int) -> tuple[TagKind, int]:
         """The kind of a row and its place in the column of that kind."""
@@ -113,6 +113,7 @@ class Cells:
             (self.known, old.known),
         ):
             mine[here] = theirs[there]
+        self.quality_turn += 1
         computed = self.origin == self.received.size - 1
         rows = ~computed[here]
         for mine, theirs in ((self.received, old.received), (self.source_time, old.source_time)):
@@ -136,6 +137,7 @@ class Table:
         "kinds",
         "names",
         "quality",
+        "quality_turn",
         "reason",
         "simulated",
         "specs",
