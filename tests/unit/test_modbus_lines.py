@@ -167,9 +167,22 @@ class Slave:
         self.answers.append(bytes((3, 2 * count)) + b"".join(bytes((0, address + i)) for i in range(count)))
         return transaction
 
-    def bring(self) -> bool:
-        """Let the next answer arrive; whether it was given to the open request, which it then must belong to."""
-        answered = self.transactions.answered(0, 1, self.answers.pop(0), 0.0)
+    def bring(self, spoilt: str = "") -> bool:
+        """Let the next answer arrive; whether it was given to the open request, which it then must belong to.
+
+        `spoilt`: what is wrong with it.
+        """
+        pdu = self.answers.pop(0)
+        device_id = 1
+        if spoilt == "unit":
+            device_id, pdu = 2, pdu[:2] + bytes(byte ^ 0xFF for byte in pdu[2:])
+        elif spoilt == "function":
+            pdu = b"\x04" + pdu[1:]
+        elif spoilt == "short":
+            pdu = pdu[:-2]
+        elif spoilt == "exception":
+            pdu = b"\x83\x02"
+        answered = self.transactions.answered(0, device_id, pdu, 0.0)
         if answered is None or not isinstance(answered[1], bytes):
             return False
         transaction, data = answered
@@ -183,7 +196,13 @@ class Slave:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["exchange", "ask", "bring", "lose"]), st.integers(0, 5), st.integers(1, 2)),
+        st.tuples(
+            st.sampled_from(
+                ["exchange", "ask", "ask", "bring", "bring", "lose", "unit", "function", "short", "exception"]
+            ),
+            st.integers(0, 5),
+            st.integers(1, 2),
+        ),
         max_size=80,
     )
 )
@@ -196,10 +215,10 @@ def test_no_value_reaches_another_request_when_answers_come_late_or_never(script
         elif action == "ask":
             slave.give_up()
             slave.ask(10 * address, count)
-        elif slave.answers and action == "bring":
-            slave.bring()
-        elif slave.answers:
+        elif slave.answers and action == "lose":
             slave.answers.pop(0)
+        elif slave.answers:
+            slave.bring("" if action == "bring" else action)
 
 
 def test_after_a_time_out_a_probe_tells_late_from_due() -> None:
