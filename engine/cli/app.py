@@ -52,6 +52,10 @@ Outbox = Annotated[
         help="Where what waits for the aggregator is kept; if not given, in the folder for the state of your programs.",
     ),
 ]
+OutboxSync = Annotated[
+    int,
+    typer.Option(metavar="MS", min=0, help="What waits is on the disk within so many milliseconds; 0: each tick."),
+]
 Output = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write each message as a line of JSON; - is the standard output."),
@@ -69,6 +73,7 @@ def run(
     secret: Secret = "",
     secret_file: SecretFile = None,
     outbox: Outbox = None,
+    outbox_sync_ms: OutboxSync = 200,
     output: Output = None,
     duration: Duration = None,
     set_: Set = None,
@@ -79,7 +84,7 @@ def run(
     from engine.cli.run import Session, run_uod
 
     secret = secret_file.read_text().strip() if secret_file else secret
-    session = Session(aggregator, secret, outbox, output, duration, plain=plain, verbose=verbose)
+    session = Session(aggregator, secret, outbox, outbox_sync_ms, output, duration, plain=plain, verbose=verbose)
     raise typer.Exit(run_uod(uod, set_ or [], session))
 
 
@@ -89,6 +94,7 @@ def demo(
     secret: Secret = "",
     secret_file: SecretFile = None,
     outbox: Outbox = None,
+    outbox_sync_ms: OutboxSync = 200,
     output: Output = None,
     duration: Duration = None,
     plain: Plain = False,
@@ -99,7 +105,7 @@ def demo(
     from engine.cli.run import Session
 
     secret = secret_file.read_text().strip() if secret_file else secret
-    session = Session(aggregator, secret, outbox, output, duration, plain=plain, verbose=verbose)
+    session = Session(aggregator, secret, outbox, outbox_sync_ms, output, duration, plain=plain, verbose=verbose)
     raise typer.Exit(run_demo(session))
 
 

@@ -45,6 +45,7 @@ class Session:
     secret: str
     outbox: Path | None
     """The folder of what waits for the aggregator; None: the user's own."""
+    outbox_sync_ms: int
     output: Path | None
     duration_s: float | None
     plain: bool
@@ -104,7 +105,7 @@ def _store(session: Session, skid: Skid) -> Store:
     if session.aggregator is None:
         return Store()
     folder = session.outbox or user_state_path("skidlink", appauthor=False)
-    return Store(folder / f"{quote(engine_name(skid), safe=' ')}.sqlite3")
+    return Store(folder / f"{quote(engine_name(skid), safe=' ')}.sqlite3", sync_ms=session.outbox_sync_ms)
 
 
 def _uplinks(session: Session, engine: Engine) -> list[Uplink]:

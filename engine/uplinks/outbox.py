@@ -79,7 +79,7 @@ class Outbox:
         self._window: deque[Entry] = deque()
         self._window_bytes = 0
         self._beyond = True
-        """There may be more in the store than in the window."""
+        """There may be more in the store than in the window; it has not been looked into yet."""
         self._read = 0
         """The number of the last entry that has been in the window."""
         self._newest, self.waiting = store.recall(_newest_and_count) or (0, 0)
@@ -91,9 +91,7 @@ class Outbox:
         self._emptied = asyncio.Event()
         if self.waiting:
             log.info("%d messages of an earlier life wait to be delivered", self.waiting)
-            self._filled.set()
-        else:
-            self._emptied.set()
+        self._signal()
         self.retain_s = 0.0
         """How much older than an acknowledged sample another one is when the aggregator has surely done with it."""
         self.live = False
@@ -139,8 +137,7 @@ class Outbox:
         if self._beyond or self._window_bytes + len(body) > WINDOW_BYTES:
             self._beyond = True
             self.waiting += 1
-            self._emptied.clear()
-            self._filled.set()
+            self._signal()
         else:
             self._read = entry.number
             self._append(entry)
@@ -150,8 +147,7 @@ class Outbox:
         self._window.append(entry)
         self._window_bytes += len(entry.body)
         self.waiting += 1
-        self._emptied.clear()
-        self._filled.set()
+        self._signal()
 
     # Out
 
@@ -163,6 +159,7 @@ class Outbox:
             self._window_bytes = sum(len(entry.body) for entry in found)
             self._read = found[-1].number if found else self._newest
             self._beyond = self._read < self._newest
+            self._signal()
         return self._window[0] if self._window else None
 
     async def filled(self) -> None:
@@ -179,7 +176,8 @@ class Outbox:
             return  # it was delivered over a connection that is no more
         self._window.popleft()
         self._window_bytes -= len(entry.body)
-        self._delivered(1)
+        self.waiting -= 1
+        self._signal()
         if entry.kind is Kind.STOP:
             self._store.do(
                 lambda db: db.execute("DELETE FROM entry WHERE run = ? AND number <= ?", (entry.run, entry.number))
@@ -195,9 +193,10 @@ class Outbox:
         """From here on nothing is taken that holds only now, and what there is of it is dropped."""
         self.live = False
         kept = deque(entry for entry in self._window if entry.kind is not Kind.NOW)
-        self._delivered(len(self._window) - len(kept))
+        self.waiting -= len(self._window) - len(kept)
         self._window = kept
         self._window_bytes = sum(len(entry.body) for entry in kept)
+        self._signal()
 
     def go_live(self) -> None:
         """From here on everything is taken: the other side knows all that went before."""
@@ -225,9 +224,10 @@ class Outbox:
         self._window_bytes = 0
         self._read = 0 if start is None else start.number
         self._beyond = True
-        newest, count = await self._store.ask(lambda db: _newest_and_count(db, self._read))
-        self.waiting = count + max(0, self._newest - newest)
-        self._delivered(0)
+        asked_at = self._newest
+        _, count = await self._store.ask(lambda db: _newest_and_count(db, self._read))
+        self.waiting = count + self._newest - asked_at
+        self._signal()
 
     async def maintain(self) -> None:
         """Keep within the bounds: give up what is too old; merge samples of neighbouring ticks, oldest first."""
@@ -249,9 +249,12 @@ class Outbox:
         dropped = db.execute("DELETE FROM entry WHERE kind = 'sample' AND tick < ?", (before,)).rowcount
         return dropped, _used(db)
 
-    def _delivered(self, count: int) -> None:
-        self.waiting -= count
-        if self.waiting <= 0:
+    def _signal(self) -> None:
+        """Say whether there may be something; counts are for people, and thinning makes them too high."""
+        if self._window or self._beyond:
+            self._emptied.clear()
+            self._filled.set()
+        else:
             self.waiting = 0
             self._filled.clear()
             self._emptied.set()

@@ -6,6 +6,8 @@ import asyncio
 import datetime
 import ipaddress
 import ssl
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,62 @@ async def test_an_unknown_authority_is_not_trusted(certificate: Path, caplog: py
             task.cancel()
     assert aggregator.registrations == []
     assert "name the file of its authority in SSL_CERT_FILE" in caplog.text
+
+
+class TunnelProxy:
+    """A proxy as companies have it: opens tunnels by CONNECT (RFC 9110, section 9.3.6), and remembers to where."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.address = ""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.create_task(self._serve(reader, writer))
+            self._tasks.add(task)
+
+        async with await asyncio.start_server(accept, "127.0.0.1", 0) as server:
+            self.address = "{}:{}".format(*server.sockets[0].getsockname())
+            try:
+                yield
+            finally:
+                for task in self._tasks:
+                    task.cancel()
+                await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        method, target, _ = (await reader.readuntil(b"\r\n\r\n")).decode().split(" ", 2)
+        assert method == "CONNECT"
+        self.asked.append(target)
+        host, _, port = target.partition(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+
+        async def pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            try:
+                while data := await source.read(65536):
+                    sink.write(data)
+                    await sink.drain()
+            finally:
+                sink.close()
+
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer), return_exceptions=True)
+
+
+async def test_the_proxy_of_the_environment_is_used_for_both_transports(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = TunnelProxy()
+    async with proxy.running(), SmallAggregator().running(served_with(certificate)) as aggregator:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        monkeypatch.setenv("https_proxy", f"http://{proxy.address}")
+        monkeypatch.delenv("no_proxy", raising=False)
+        monkeypatch.delenv("NO_PROXY", raising=False)
+        uplink = AggregatorUplink(SmallEngine(FT01=0), f"https://{aggregator.address}")
+        async with asyncio.TaskGroup() as tasks:
+            task = tasks.create_task(uplink.run())
+            assert await aggregator.next_types(3) == ["UodInfoMsg", "RunStoppedMsg", "TagsUpdatedMsg"]
+            task.cancel()
+    assert proxy.asked == [aggregator.address] * 3, "version, registration, WebSocket"

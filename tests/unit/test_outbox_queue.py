@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import AsyncGenerator, Sequence
@@ -233,3 +234,19 @@ async def test_what_is_too_old_is_given_up_and_said(caplog: pytest.LogCaptureFix
         await outbox.rewind(start, -math.inf)
         assert await delivered(outbox) == [str(tick) for tick in range(19, 30)]
     assert "19 samples waited" in caplog.text
+
+
+async def test_nobody_is_woken_for_nothing() -> None:
+    """Who waits for something to deliver would otherwise turn in circles, and let nobody else have a turn."""
+    async with outbox_of() as outbox:
+        for item in (started("A"), frame(1), frame(2), stopped("A")):
+            outbox.put(item)
+        assert await delivered(outbox) == ["start", "1", "2", "stop"]
+        await outbox.rewind()
+        assert await outbox.next() is None
+        assert outbox.waiting == 0
+        async with asyncio.timeout(1):
+            await outbox.emptied()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await outbox.filled()
