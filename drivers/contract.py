@@ -93,6 +93,9 @@ class Point:
     read: bool = True
     """False for a point that is only ever written."""
     write: bool = False
+    stale_after_ms: int | None = None
+    """How long its value is of use once it is known to hold, so that a driver can look after dead connections in
+    time; None: for ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +106,22 @@ class Group:
     every_ms: int
     rows: NDArray[np.intp]
     """(n,) rows of the image, ascending."""
+    stamps: bool = False
+    """Its rows get their `received` from the driver, which hears of values without asking; else from the caller of
+    `read`."""
 
 
 class Image:
     """What a driver last read: one row a point, in the order of the points; the values in one column a kind."""
 
-    __slots__ = ("cells", "columns", "kinds", "quality", "reason", "received", "source_time")
+    __slots__ = ("cells", "columns", "kinds", "learned", "quality", "reason", "received", "source_time")
 
-    def __init__(self, kinds: Sequence[Kind]) -> None:
+    def __init__(self, kinds: Sequence[Kind], learned: Sequence[bool] | None = None) -> None:
         count = len(kinds)
         self.kinds: NDArray[np.uint8] = np.array(kinds, np.uint8)
         """(n,) the kind of each row"""
+        self.learned: NDArray[np.bool_] = np.array([True] * count if learned is None else learned, np.bool_)
+        """(n,) False where the kind stands in for one that only the device knows, until `open` has asked it"""
         self.cells: NDArray[np.intp] = np.zeros(count, np.intp)
         """(n,) where in the column of its kind each row has its value"""
         self.columns: dict[Kind, NDArray[Any]] = {}
@@ -131,7 +139,7 @@ class Image:
         self.source_time: NDArray[np.float64] = np.full(count, np.nan)
         """(n,) when the device says the value came to be, unix seconds; NaN where it does not say"""
         self.received: NDArray[np.float64] = np.full(count, -np.inf)
-        """(n,) when the value was last known to hold, seconds of `time.monotonic`; stamped by the caller of `read`"""
+        """(n,) when the value was last known to hold, seconds of `time.monotonic`; stamped by whom `Group.stamps` says"""
 
     def rows_of(self, kind: Kind) -> NDArray[np.intp]:
         """The rows of a kind, ascending: `columns[kind][i]` is the value of row `rows_of(kind)[i]`."""

@@ -21,9 +21,12 @@ from engine.core.unit_rules import Dimension, convert, result_of
 class Known:
     """What an expression may know of a tag."""
 
-    kind: TagKind
+    kind: TagKind | None
+    """None: it is not known before its device has been asked; goes with everything."""
     unit: str | None = None
     choices: tuple[str, ...] = ()
+    is_difference: bool = False
+    """Of two values, so that in degC or K it is so many degrees more, and no temperature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,7 @@ def check_expressions(
         checker = _Checker(known, derived[name])
         node = checker.whole(nodes[name])
         faults += [ExpressionFault(name, fault.column, fault.message, fault.near) for fault in checker.faults]
-        known[name] = replace(known[name], kind=checker.kind)
+        known[name] = replace(known[name], kind=checker.kind, is_difference=checker.is_difference)
         if node is not None and not checker.faults:
             inputs = tuple(dict.fromkeys(tag.name for tag in _tags(nodes[name])))
             sound[name] = Checked(node, checker.kind, inputs, derived[name].ignore_quality)
@@ -129,6 +132,7 @@ class _Checker:
         self._formula = formula
         self.faults: list[FaultInExpression] = []
         self.kind = TagKind.FLOAT
+        self.is_difference = False
 
     def whole(self, node: Node) -> Node | None:
         operand = self._check(node)
@@ -137,6 +141,7 @@ class _Checker:
         if operand.type is Type.CONDITION:
             self.kind = TagKind.BOOL
             return operand.node
+        self.is_difference = operand.dimension.is_difference
         try:
             return convert(operand.node, operand.dimension, Dimension.of(self._formula.unit), 1)
         except FaultInExpression as error:
@@ -165,8 +170,9 @@ class _Checker:
         if known.kind is TagKind.CHOICE:
             word = known.choices[0] if known.choices else "..."
             raise FaultInExpression(f"{quoted(node.name)} is a choice: compare it, == '{word}'", node.column)
-        kind = Type.CONDITION if known.kind is TagKind.BOOL else Type.NUMBER
-        return Operand(node, kind, Dimension.of(known.unit))
+        kind = Type.UNKNOWN if known.kind is None else Type.CONDITION if known.kind is TagKind.BOOL else Type.NUMBER
+        dimension = Dimension.of(known.unit)
+        return Operand(node, kind, replace(dimension, is_difference=dimension.is_difference or known.is_difference))
 
     def _lookup(self, node: Tag) -> Known:
         if known := self._known.get(node.name):
@@ -190,6 +196,7 @@ class _Checker:
         found = [operand for operand in operands if operand is not None]
         if len(found) < len(operands):
             return None
+        found = _settled(function, found)
         kind = _check_types(node, function, found)
         wrong = function.check([part.value for part in node.arguments[1:] if isinstance(part, Number)])
         if wrong is not None:
@@ -204,8 +211,11 @@ class _Checker:
             raise FaultInExpression("a text can only be compared with a tag: Tag == 'text'", node.column)
         tag, text = tags[0], texts[0]
         known = self._lookup(tag)
-        if known.kind is TagKind.TEXT:
-            same: Node = SameText(tag.name, text.value, node.column)
+        if known.kind is None:
+            # It has no value yet, so neither has this: it is bad until its device has been asked.
+            same: Node = Call("!=", (tag, tag), node.column)
+        elif known.kind is TagKind.TEXT:
+            same = SameText(tag.name, text.value, node.column)
         elif known.kind is TagKind.CHOICE:
             if text.value not in known.choices:
                 near = difflib.get_close_matches(text.value, known.choices, 1)
@@ -228,6 +238,25 @@ def _check_count(node: Call, function: Function) -> None:
         wanted = str(least) if least == most else f"{least} to {most}"
         noun = "argument" if wanted == "1" else "arguments"
         raise FaultInExpression(f"takes {wanted} {noun}, not {count}: {function.usage}", node.column)
+
+
+def _settled(function: Function, operands: Sequence[Operand]) -> list[Operand]:
+    """Take each operand of unknown type for what is wanted where it stands."""
+    same_is_condition = any(
+        operand.type is Type.CONDITION and function.wanted(place) is Type.SAME for place, operand in enumerate(operands)
+    )
+    found: list[Operand] = []
+    for place, operand in enumerate(operands):
+        wanted = function.wanted(place)
+        if operand.type is not Type.UNKNOWN:
+            found.append(operand)
+        elif wanted is Type.CONDITION or (wanted is Type.SAME and same_is_condition):
+            column = operand.node.column
+            node = Call("!=", (operand.node, Number(0.0, column)), column)
+            found.append(Operand(node, Type.CONDITION, Dimension.literal()))
+        else:
+            found.append(replace(operand, type=Type.NUMBER))
+    return found
 
 
 def _check_types(node: Call, function: Function, operands: Sequence[Operand]) -> Type:

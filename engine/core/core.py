@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 
 from drivers.contract import Image, Kind, Quality
 from drivers.reasons import reason_code
-from engine.core.checking import Checked, ExpressionError, Formula, Known, check_expressions
-from engine.core.convert import INTEGER_BOUNDS, converted_kind
+from engine.core.checking import Checked, ExpressionError, ExpressionFault, Formula, Known, check_expressions
+from engine.core.convert import INTEGER_BOUNDS, converted_kind, is_identity
 from engine.core.derived import Derived, Group, group
 from engine.core.diff import Diff
 from engine.core.intake import Intake
@@ -27,9 +28,13 @@ class Core:
     """One table of tags, and all that happens to it in a tick."""
 
     def __init__(self, specs: Sequence[TagSpec], images: Sequence[Image]) -> None:
-        """Plan the whole way of every tag. Raises `ExpressionError` with the faults of all expressions."""
+        """Plan the whole way of every tag. Raises `ExpressionError` with the faults of all expressions.
+
+        A fault that is there only because a device has turned out to hold something else than its author thought, as a
+        text where a number is wanted, ends nothing: its tag is bad, and the fault is the reason, and among `unfit`.
+        """
         self._images = list(images)
-        checked = _checked(specs, images)
+        checked, self.unfit = _checked(specs, images)
         groups = group(checked)
         ordered, kinds = _layout(specs, images, checked, groups)
         starts = np.cumsum([0, *(len(image.kinds) for image in images)])
@@ -44,6 +49,10 @@ class Core:
         ]
         self._derived = Derived(cells, groups, {spec.name: row for row, spec in enumerate(ordered)})
         self._diff = Diff(cells)
+        self._simulated: dict[int, Any] = {}
+        """row -> what its column is made to hold"""
+        for fault in reversed(self.unfit):  # the first one is told
+            cells.reason[self.table.row_of(fault.tag)] = reason_code(f"its expression does not fit: {fault.message}")
 
     def take(self, link: int) -> None:
         """Convert a link's image, as it is now, into the table."""
@@ -79,9 +88,31 @@ class Core:
             cells.reason[row] = code
             cells.quality_turn += 1
 
+    def simulate(self, tag: str, value: bool | float | str) -> None:
+        """Show a value in the place of what the device says, from the next `derive` on, and mark it as simulated.
+
+        The mark goes on to what is derived from it. Raises `ValueError` for a tag that no device feeds, and for a value
+        that does not fit its kind.
+        """
+        row = self.table.row_of(tag)
+        spec = self.table.specs[row]
+        if not isinstance(spec.source, FromPoint):
+            raise ValueError(f"{tag!r} is fed by no device and cannot be simulated")  # noqa: TRY004
+        self._simulated[row] = _fitting(spec, self._cells.cell(row)[0], value)
+        self._mark_simulated()
+
+    def stop_simulating(self, tag: str) -> None:
+        """Show again what the device says."""
+        row = self.table.row_of(tag)
+        if self._simulated.pop(row, None) is not None:
+            self._mark_simulated()
+            self._take_back(row)
+
     def derive(self, now: float) -> None:
         """Evaluate the derived tags at `now` (monotonic seconds), after what is too old has become stale."""
         self.age(now)
+        if self._simulated:
+            self._put_simulated()
         self._derived.evaluate(now)
 
     def age(self, now: float) -> None:
@@ -109,10 +140,12 @@ class Core:
         A tag whose kind has changed begins anew, and so does the memory of a tag whose expression has.
         """
         mine, theirs = self._cells, old._cells
+        unfit = {fault.tag for fault in self.unfit}
         rows = [
             (row, old.table.row_of(name))
             for row, name in enumerate(self.table.names)
             if name in old.table
+            and name not in unfit
             and mine.kinds[row] == theirs.kinds[there := old.table.row_of(name)]
             and list(mine.specs[row].choices) == list(theirs.specs[there].choices)
         ]
@@ -121,10 +154,42 @@ class Core:
             mine.adopt(theirs, here, there)
             self._diff.adopt(old._diff, here, there)
         self._derived.adopt(old._derived)
+        for row, value in old._simulated.items():
+            name, kind = old.table.names[row], theirs.cell(row)[0]
+            if name in self.table and mine.cell(self.table.row_of(name))[0] is kind:
+                self._simulated[self.table.row_of(name)] = value
+        self._mark_simulated()
 
     def everything(self) -> NDArray[np.intp]:
         """All rows, for a snapshot."""
         return np.arange(len(self.table))
+
+    def _put_simulated(self) -> None:
+        cells = self._cells
+        for row, value in self._simulated.items():
+            kind, cell = cells.cell(row)
+            cells.columns[kind][cell] = value
+            cells.fresh_values.add(kind)
+        rows = list(self._simulated)
+        if cells.quality[rows].any():
+            cells.quality[rows], cells.reason[rows], cells.known[rows] = Quality.GOOD, 0, True
+            cells.quality_turn += 1
+
+    def _mark_simulated(self) -> None:
+        """Mark what is simulated, and all that rests on it."""
+        cells = self._cells
+        sources = np.zeros(cells.received.size, np.bool_)
+        sources[cells.origin[list(self._simulated)]] = True
+        if cells.leaves.size:
+            cells.simulated[:] = np.logical_or.reduceat(sources[cells.leaves], cells.leaf_starts)
+        cells.quality_turn += 1
+
+    def _take_back(self, row: int) -> None:
+        """Let the link of a row be taken as a whole, now."""
+        source = self.table.specs[row].source
+        if isinstance(source, FromPoint):
+            self._links[source.link].forget()
+            self.take(source.link)
 
     def _set_sources(self, starts: NDArray[np.intp], own: Sequence[str], checked: dict[str, Checked]) -> None:
         """Find out for each row on which sources it rests; what the engine sets itself is never old."""
@@ -138,6 +203,8 @@ class Core:
                 leaves[spec.name] = {int(starts[spec.source.link]) + spec.source.row}
             elif isinstance(spec.source, FromEngine):
                 leaves[spec.name] = {own_source[spec.name]}
+        for fault in self.unfit:
+            leaves[fault.tag] = set()
         for name, each in checked.items():
             leaves[name] = set[int]().union(*(leaves[tag] for tag in each.inputs))
         for row, spec in enumerate(cells.specs):
@@ -175,23 +242,39 @@ def _fitting(spec: TagSpec, kind: TagKind, value: bool | float | str) -> Any:
             return value
 
 
-def _checked(specs: Sequence[TagSpec], images: Sequence[Image]) -> dict[str, Checked]:
-    known = {
-        spec.name: Known(_kind(spec, images), spec.unit, tuple(spec.choices))
-        for spec in specs
-        if not isinstance(spec.source, FromExpression)
-    }
+def _checked(
+    specs: Sequence[TagSpec], images: Sequence[Image]
+) -> tuple[dict[str, Checked], tuple[ExpressionFault, ...]]:
+    """The derived tags that can be compiled, and the faults of those that cannot as their devices are."""
     formulas = {
         spec.name: Formula(spec.source.text, spec.unit, spec.source.ignore_quality)
         for spec in specs
         if isinstance(spec.source, FromExpression)
     }
     if not formulas:
-        return {}
+        return {}, ()
+    known = {spec.name: _known(spec, images) for spec in specs if not isinstance(spec.source, FromExpression)}
     checked, faults = check_expressions(known, formulas)
     if faults:
-        raise ExpressionError(faults)
-    return checked
+        points = {spec.name for spec in specs if isinstance(spec.source, FromPoint) and not spec.choices}
+        open_minded = {name: replace(each, kind=None) if name in points else each for name, each in known.items()}
+        _, lasting = check_expressions(open_minded, formulas)
+        if lasting:
+            raise ExpressionError(lasting)
+    return checked, tuple(faults)
+
+
+def _known(spec: TagSpec, images: Sequence[Image]) -> Known:
+    kind = _kind(spec, images)
+    if isinstance(spec.source, FromPoint) and not images[spec.source.link].learned[spec.source.row]:
+        return unlearned(spec, kind)
+    return Known(kind, spec.unit, tuple(spec.choices))
+
+
+def unlearned(spec: TagSpec, kind: TagKind) -> Known:
+    """What is known of a tag whose raw kind is not: words are words, and what is scaled is a number."""
+    is_open = not spec.choices and is_identity(spec)
+    return Known(None if is_open else kind, spec.unit, tuple(spec.choices))
 
 
 def _kind(spec: TagSpec, images: Sequence[Image]) -> TagKind:
@@ -200,8 +283,8 @@ def _kind(spec: TagSpec, images: Sequence[Image]) -> TagKind:
             return converted_kind(spec, Kind(int(images[link].kinds[row])))
         case FromEngine(kind):
             return TagKind.CHOICE if spec.choices else TagKind(kind)
-        case FromExpression():
-            raise AssertionError("the kind of a derived tag is the checker's to say")
+        case FromExpression():  # one that cannot be compiled, or else the checker would say
+            return TagKind.FLOAT
 
 
 def _layout(
@@ -216,7 +299,7 @@ def _layout(
             case FromPoint(link, row):
                 return kind, 0, link, int(images[link].kinds[row]), row
             case FromExpression():
-                return kind, 1, turn[spec.name]
+                return kind, 1, turn.get(spec.name, len(turn))
             case FromEngine():
                 return kind, 2
 

@@ -28,6 +28,8 @@ class Type(Enum):
     CONSTANT = "a plain number"
     """A number that is written out in the expression."""
     SAME = "the same as the others"
+    UNKNOWN = "not known yet"
+    """What a tag is whose device has not been asked yet."""
 
 
 class UnitRule(Enum):

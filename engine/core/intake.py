@@ -67,6 +67,10 @@ class Intake:
         self._received[:] = image.received
         self._source_time[:] = image.source_time
 
+    def forget(self) -> None:
+        """Take all of the next image, whether it is new or not."""
+        self._quality = b""
+
     def age(self, now: float) -> None:
         """Make stale what has not been known to hold for too long, and find the next deadline."""
         cells, rows = self._cells, self._ageing

@@ -25,7 +25,8 @@ class Dimension:
     @staticmethod
     def of(text: str | None) -> Dimension:
         """The dimension of a tag of this unit."""
-        return Dimension(None if text is None else unit(text))
+        found = None if text is None else unit(text)
+        return Dimension(found, is_difference=found is not None and found.is_difference)
 
     @staticmethod
     def literal() -> Dimension:
@@ -41,12 +42,15 @@ def convert(node: Any, source: Dimension, target: Dimension, column: int) -> Any
     if source.unit is None or target.unit is None:
         return node
     try:
-        scale, offset = conversion(source.unit, target.unit)
+        if source.is_difference:  # 5 K more are 5 degC more: no zero is shifted
+            scale, offset = conversion(source.unit.difference, target.unit.difference)
+        else:
+            scale, offset = conversion(source.unit, target.unit)
     except UnitError as error:
         raise FaultInExpression(f"{source.unit} cannot become {target.unit}: {error}", column) from error
     if scale != 1:
         node = Call("*", (node, Number(scale, column)), column)
-    if offset and not source.is_difference:
+    if offset:
         node = Call("+", (node, Number(offset, column)), column)
     return node
 

@@ -88,6 +88,11 @@ class Unit:
         return not quantity(1, self.pint)._is_multiplicative
 
     @property
+    def is_difference(self) -> bool:
+        """Whether only differences have it, as delta_degC."""
+        return any(name.startswith("delta_") for name in self.pint._units)
+
+    @property
     def difference(self) -> Unit:
         """The unit of a difference of two values: a difference of two degC is a multiple of kelvin."""
         if not self.has_offset:

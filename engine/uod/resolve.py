@@ -5,6 +5,7 @@ from __future__ import annotations
 from drivers.contract import Kind
 from engine.core.checking import Known
 from engine.core.convert import converted_kind
+from engine.core.core import unlearned
 from engine.core.spec import Direction, FromEngine, FromExpression, FromPoint, TagSpec
 from engine.core.table import TagKind
 from engine.system import SYSTEM_TAGS
@@ -117,7 +118,10 @@ def _known(tag: TagSpec, wiring: Wiring) -> Known:
     """What an expression may know of a tag before its device has been asked."""
     match tag.source:
         case FromPoint():
-            kind = converted_kind(tag, wiring.kind(wiring.sockets[tag.name]))
+            socket = wiring.sockets[tag.name]
+            kind = converted_kind(tag, wiring.kind(socket))
+            if not wiring.is_learned(socket):
+                return unlearned(tag, kind)
         case FromEngine(kind):
             kind = TagKind.CHOICE if tag.choices else TagKind(kind)
         case FromExpression():

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from drivers.contract import Driver, DriverError, Kind, Options, Point, Remark, Reviews, Writes
+from drivers.contract import Driver, DriverError, Image, Kind, Options, Point, Remark, Reviews, Writes
 from drivers.registry import UnknownDriverError, driver_class, driver_paths
 from engine.uod.draft import Draft, findings_of, keys_of
 from engine.uod.faults import Finding, Path, Severity, did_you_mean
@@ -54,11 +54,15 @@ class Wiring:
             self._plug(name, device)
         for name, tag in draft.uod.tags.items():
             self._wire(name, tag)
-        self._kinds = [self._try_out(link) for link in self._links]
+        self._images = [self._try_out(link) for link in self._links]
 
     def kind(self, socket: Socket) -> Kind:
         """The kind of the raw value there."""
-        return self._kinds[socket.link][socket.row]
+        return Kind(int(self._images[socket.link].kinds[socket.row]))
+
+    def is_learned(self, socket: Socket) -> bool:
+        """Whether that kind is known without the device."""
+        return bool(self._images[socket.link].learned[socket.row])
 
     @property
     def links(self) -> tuple[LinkSpec, ...]:
@@ -118,7 +122,8 @@ class Wiring:
             self._check_pace(path, tag.every_ms, every_ms, tag.stale_after_ms)
         stale_after_ms = stale_after_ms or max(STALE_AFTER_MS, STALE_AFTER_READINGS * every_ms)
         self.sockets[name] = Socket(index, len(link.points), stale_after_ms / 1000)
-        link.points.append(Point(name, tag.device, options, every_ms, tag.direction != "output", writes))
+        read = tag.direction != "output"
+        link.points.append(Point(name, tag.device, options, every_ms, read, writes, stale_after_ms))
 
     def _options(self, options: type[Options], common: type[BaseModel], part: BaseModel, path: Path) -> Any:
         """Check the keys that are not common ones against a driver's options; None where they do not hold."""
@@ -138,9 +143,11 @@ class Wiring:
             hint = "a stale_after_ms of three readings lets two of them fail"
             self.findings.append(Finding((*path, "stale_after_ms"), message, hint, Severity.WARNING))
 
-    def _try_out(self, link: Link) -> list[Kind]:
-        """Let the driver judge its points together and plan them, offline; return the kind of each point, as far as
-        it is known without the device."""
+    def _try_out(self, link: Link) -> Image:
+        """Let the driver judge its points together and plan them, offline; return its image, as far as it is known
+        without the device."""
+        count = len(link.points)
+        unknown = Image([Kind.FLOAT] * count, [False] * count)
         remarks: Sequence[Remark] = ()
         if issubclass(link.driver, Reviews):
             remarks = link.driver.review(link.devices, link.points)
@@ -148,11 +155,11 @@ class Wiring:
             severity = Severity.ERROR if remark.error else Severity.WARNING
             self.findings.append(Finding(("tags", remark.tag, remark.key), remark.message, "", severity))
         if any(remark.error for remark in remarks):
-            return [Kind.FLOAT] * len(link.points)
+            return unknown
         try:
             driver = link.driver(link.devices, link.points)
         except DriverError as error:
             hint = "change its options or its tags"
             self.findings.append(Finding(("devices", next(iter(link.devices))), str(error), hint))
-            return [Kind.FLOAT] * len(link.points)
-        return [Kind(kind) for kind in driver.image.kinds.tolist()]
+            return unknown
+        return driver.image

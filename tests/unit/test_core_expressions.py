@@ -26,6 +26,9 @@ TAGS = {
     "Running": Known(TagKind.BOOL),
     "Serial": Known(TagKind.TEXT),
     "VA01": Known(TagKind.CHOICE, None, ("Closed", "Open")),
+    "dTT": Known(TagKind.FLOAT, "delta_degC"),
+    "Node": Known(None),
+    "Other node": Known(None),
 }
 
 
@@ -59,6 +62,18 @@ def faults_of(text: str, unit: str | None = None) -> list[ExpressionFault]:
         ("not Running or count(Running) > 3", None),
         ("stdev(TT01, 60)", "K"),
         ("TT01 + ema(TT01 - TT02, 5)", "degC"),
+        *(("TT01 - TT02", unit) for unit in ("degC", "degF", "K", "degR", "delta_degC", "delta_degF")),
+        ("rate(TT01)", "delta_degC/min"),
+        ("TT01 + dTT", "degC"),
+        ("TT01 - dTT / 2", "degF"),
+        ("where(Node, 1, 0)", None),
+        ("Node + 1", "bar"),
+        ("Node and not Running", None),
+        ("where(Running, Node, Running)", None),
+        ("where(Running, Node, PT01)", "bar"),
+        ("where(Node, Node, `Other node`) + 1", None),
+        ("Node == 'Open' or count(Node) > 2", None),
+        ("latch(Node, `Other node`)", None),
     ],
 )
 def test_sound_expressions(text: str, unit: str | None) -> None:
@@ -84,6 +99,9 @@ def test_sound_expressions(text: str, unit: str | None) -> None:
         ("Serial", None, 1, "Serial is a text", None),
         ("PT01 == 'x'", None, 9, "PT01 is no text", None),
         ("sin(PT01)", None, 1, "sin: bar cannot become rad", None),
+        ("TT01", "delta_degC", 1, "degC cannot become delta_degC", None),
+        ("mean(PT01, Node)", None, 1, "argument 2 has to be a plain number", None),
+        ("where(Running, Node, PT01) and Running", None, 28, "argument 1 has to be a condition, not a number", None),
         ("PT01 +", None, 7, "the expression ends where a tag, a number or a function is expected", None),
         ("(PT01", None, 6, r"the expression ends where '\)' is expected", None),
         ("PT01 PT02", None, 6, "'PT02' stands where an operator is expected", None),
