@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 from engine.core.spec import TagSpec
@@ -17,7 +17,10 @@ from engine.uod.units import UnitError, compatible_units, conversion
 class Controls:
     """Commands and process values over tags that are resolved already."""
 
-    def __init__(self, draft: Draft, tags: Sequence[TagSpec], outputs: Sequence[OutputSpec]) -> None:
+    def __init__(
+        self, draft: Draft, tags: Sequence[TagSpec], outputs: Sequence[OutputSpec], made: Collection[str]
+    ) -> None:
+        """`made` names the tags that are made without being written, sound or not."""
         self.findings: list[Finding] = []
         self.commands: list[CommandSpec] = []
         self.process_values: list[ProcessValueSpec] = []
@@ -27,7 +30,7 @@ class Controls:
         self._output_of = {tags[output.tag].name: index for index, output in enumerate(outputs)}
         uod = draft.uod
         self._unsound = {name for _, name in draft.broken} | (
-            (uod.tags.keys() | uod.derived.keys()) - self._index.keys()
+            (uod.tags.keys() | uod.derived.keys() | set(made)) - self._index.keys()
         )
         """Names that exist but are at fault themselves: nobody complains of them twice."""
         self._unsound_commands = {name for section, name in draft.broken if section == "commands"}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from engine.core.checking import ExpressionFault, Formula, Known, check_expressions
 from engine.core.expression import Call, FaultInExpression, Node, Tag, parse
+from engine.core.functions import FUNCTIONS
 from engine.uod.faults import Finding, did_you_mean
 from engine.uod.model import Derived
 
@@ -21,6 +22,10 @@ def check_derived(known: Mapping[str, Known], derived: Mapping[str, Derived], un
     }
     _, faults = check_expressions(known, formulas)
     findings = [_finding(fault) for fault in faults]
+    for name, part in derived.items():
+        if "reset_on" in part.model_fields_set and not _remembers(part.expr):
+            message = "nothing in this expression has a memory: reset_on does nothing"
+            findings.append(Finding(("derived", name, "reset_on"), message, "take it out"))
     for name in unsound & derived.keys():
         for missing in sorted(set(_names(derived[name].expr)) - names):
             hint = did_you_mean(missing, names, "tags")
@@ -42,6 +47,19 @@ def _names(text: str) -> Iterator[str]:
         yield from _tags(parse(text))
     except FaultInExpression:
         return
+
+
+def _remembers(text: str) -> bool:
+    """Whether a function in an expression has a memory; one that cannot be read is not judged."""
+    try:
+        nodes = [parse(text)]
+    except FaultInExpression:
+        return True
+    for node in nodes:
+        if isinstance(node, Call):
+            nodes.extend(node.arguments)
+    functions = [FUNCTIONS.get(node.name) for node in nodes if isinstance(node, Call)]
+    return any(function is None or function.state is not None for function in functions)
 
 
 def _tags(node: Node) -> Iterator[str]:

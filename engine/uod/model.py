@@ -138,10 +138,21 @@ class Derived(Strict):
     """The high end of its span, for a deadband in per cent."""
     ignore_quality: bool = False
     """True: computed from inputs that are not good, too."""
+    reset_on: Literal["run start", "block start", "never"] = "run start"
+    """When its totals, windows and latches begin anew; with block start, at the start of a run as well."""
     republish_every_s: Number | None = Field(default=None, gt=0)
     """Published at least this often, changed or not."""
     description: str = ""
     """For people."""
+
+
+class AccumulatedCv(Strict):
+    """Where column volumes come from."""
+
+    totalizer: str
+    """The tag that counts the volume."""
+    column_volume: str
+    """The tag that holds the volume of the column."""
 
 
 class Command(Strict):
@@ -198,6 +209,10 @@ class Uod(Strict):
     devices: dict[Name, Device] = Field(default_factory=dict[str, Device])
     tags: dict[Name, Tag] = Field(default_factory=dict[str, Tag])
     derived: dict[Name, Derived] = Field(default_factory=dict[str, Derived])
+    accumulated_volume: str | None = None
+    """A totaliser: makes the tags Accumulated Volume and Block Volume, what it has counted in this run and block."""
+    accumulated_cv: AccumulatedCv | None = None
+    """Makes the tags Accumulated CV and Block CV, the same in column volumes; 0 while the column has no volume."""
     commands: dict[Name, Command] = Field(default_factory=dict[str, Command])
     process_values: list[ShownValue] = Field(default_factory=list[str | ProcessValue])
     """What users of Open Pectus see, in this order: a tag's name, or {entry: NAME} or {choice: NAME} to set it too."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from drivers.contract import Kind
 from engine.core.checking import Known
 from engine.core.convert import converted_kind
 from engine.core.core import unlearned
-from engine.core.spec import Direction, FromEngine, FromExpression, FromPoint, TagSpec
+from engine.core.spec import Direction, Event, FromEngine, FromExpression, FromPoint, TagSpec
 from engine.core.table import TagKind
 from engine.system import SYSTEM_TAGS
+from engine.uod.accumulators import Accumulators
 from engine.uod.controls import Controls
 from engine.uod.draft import Draft
 from engine.uod.expressions import check_derived
@@ -23,7 +26,9 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
     """Make the skid that runs, or None and what is at fault; warnings come beside a skid, too."""
     uod = draft.uod
     wiring = Wiring(draft)
-    findings = wiring.findings + _check_names(draft)
+    accumulators = Accumulators(draft)
+    derived_parts = uod.derived | accumulators.derived
+    findings = wiring.findings + _check_names(draft) + accumulators.findings
     tags: list[TagSpec] = []
     outputs: list[OutputSpec] = []
     for name, tag in uod.tags.items():
@@ -36,16 +41,16 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
             outputs.append(OutputSpec(len(tags), socket.link, socket.row, tag.safe_value, tag.direction == "both"))
         tags.append(_tag_spec(name, tag, socket, wiring.kind(socket)))
     unsound = {name for _, name in draft.broken} | (uod.tags.keys() - {tag.name for tag in tags})
-    for name, derived in uod.derived.items():
+    for name, derived in derived_parts.items():
         found = check_values(("derived", name), derived)
         findings += found
         if _errors(found):
             unsound.add(name)
         else:
             tags.append(_derived_spec(name, derived))
-    known = {tag.name: _known(tag, wiring) for tag in (*tags, *SYSTEM_TAGS) if tag.name not in uod.derived}
-    findings += check_derived(known, uod.derived, unsound)
-    controls = Controls(draft, tags, outputs)
+    known = {tag.name: _known(tag, wiring) for tag in (*tags, *SYSTEM_TAGS) if tag.name not in derived_parts}
+    findings += [_in_its_section(each, accumulators) for each in check_derived(known, derived_parts, unsound)]
+    controls = Controls(draft, tags, outputs, accumulators.section_of)
     findings += controls.findings
     if draft.broken or _errors(findings):
         return None, findings
@@ -63,6 +68,12 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
         process_values=tuple(controls.process_values),
     )
     return skid, findings
+
+
+def _in_its_section(finding: Finding, accumulators: Accumulators) -> Finding:
+    """What is wrong with a tag that is made for a section is wrong in that section."""
+    section = accumulators.section_of.get(str(finding.path[1]))
+    return finding if section is None else replace(finding, path=(section,))
 
 
 def _errors(findings: list[Finding]) -> bool:
@@ -129,11 +140,18 @@ def _known(tag: TagSpec, wiring: Wiring) -> Known:
     return Known(kind, tag.unit, tuple(tag.choices))
 
 
+_RESETS: dict[str, tuple[Event, ...]] = {
+    "run start": (Event.RUN_START,),
+    "block start": (Event.RUN_START, Event.BLOCK_START),
+    "never": (),
+}
+
+
 def _derived_spec(name: str, derived: Derived) -> TagSpec:
     absolute, percent = deadband(derived)
     return TagSpec(
         name=name,
-        source=FromExpression(derived.expr, derived.ignore_quality),
+        source=FromExpression(derived.expr, derived.ignore_quality, _RESETS[derived.reset_on]),
         unit=derived.unit or None,
         direction=Direction.NA,
         minimum=_float(derived.min),

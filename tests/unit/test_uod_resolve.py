@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from drivers.contract import DriverError, Image, Kind, Options, Point
-from engine.core.spec import Direction, FromEngine, FromExpression, FromPoint, TagSpec
+from engine.core.spec import Direction, Event, FromEngine, FromExpression, FromPoint, TagSpec
 from engine.uod.draft import draft_of
 from engine.uod.faults import key_of
 from engine.uod.resolve import resolve
@@ -170,6 +170,43 @@ def test_a_driver_that_cannot_be_imported_is_a_fault(monkeypatch: pytest.MonkeyP
 
     assert found is None
     assert [key_of(finding.path) for finding in findings] == ["devices.dial.driver"]
+
+
+def test_a_kind_that_only_the_device_knows_goes_with_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    class OpenDial(Dial):
+        def __init__(self, devices: Mapping[str, Any], points: Sequence[Point]) -> None:
+            super().__init__(devices, points)
+            self.image = Image([Kind.FLOAT for _ in points], [False for _ in points])
+
+    monkeypatch.setattr("engine.uod.wiring.driver_class", {"dial": OpenDial}.__getitem__)
+
+    def faults(tag: dict[str, Any]) -> list[str]:
+        parts = {"tags": {"A": {"device": "dial", "place": 1} | tag}, "derived": {"B": {"expr": "where(A, 1, 0)"}}}
+        draft, _ = draft_of({"uod": "Test", "devices": {"dial": {"driver": "dial", "port": "A"}}} | parts)
+        assert draft is not None
+        return [key_of(finding.path) for finding in resolve(draft, "test.yaml")[1]]
+
+    assert faults({}) == []
+    assert faults({"scale": 0.1}) == ["derived.B.expr"], "what is scaled is a number"
+
+
+def test_memories_are_reset_as_their_author_says() -> None:
+    resets = {"R": {}, "B": {"reset_on": "block start"}, "N": {"reset_on": "never"}}
+    found = skid(
+        tags={"A": {"device": "sim", "unit": "L"}},
+        derived={name: {"expr": "since(A)", "unit": "L"} | keys for name, keys in resets.items()},
+        accumulated_volume="A",
+    )
+
+    sources = {each.name: each.source for each in found.tags[1:]}
+    assert {name: source.reset_on for name, source in sources.items() if isinstance(source, FromExpression)} == {
+        "R": (Event.RUN_START,),
+        "B": (Event.RUN_START, Event.BLOCK_START),
+        "N": (),
+        "Accumulated Volume": (Event.RUN_START,),
+        "Block Volume": (Event.RUN_START, Event.BLOCK_START),
+    }
+    assert {each.unit for each in found.tags[1:]} == {"L"}
 
 
 def test_derived_tags_follow_those_of_the_devices() -> None:
