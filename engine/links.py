@@ -169,8 +169,9 @@ class Link:
             return
         except TimeoutError:
             raise LinkError(f"{self.name}: the driver did not come back from a reading in {PATIENCE_S:.0f} s") from None
-        # The answer holds what was true at some moment after the question: its age counts from the question.
-        self.image.received[group.rows] = asked
+        if not group.stamps:
+            # The answer holds what was true at some moment after the question: its age counts from the question.
+            self.image.received[group.rows] = asked
         self.fresh = True
         self.counters.reads += 1
         if self._rests.pop(group.device, None):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from drivers.opcua.node_ids import node_text
 from drivers.opcua.nodes import MISSING, NO_NAMESPACE, Absent, Node, find_nodes
 from drivers.opcua.plan import make_plan, mode_of
 from drivers.opcua.poll import Poll
+from drivers.opcua.session import Probing
 from drivers.opcua.subscription import Subscription, Subscriptions
 
 _log = logging.getLogger("skidlink.drivers.opcua")
@@ -40,7 +42,9 @@ class OpcUa:
         self._plan = make_plan(devices, points)
         first = next(iter(devices.values()))
         timeout_s = max(device.timeout_ms for device in devices.values()) / 1000
-        self._link = Link(first.endpoint, timeout_s, first.access)
+        within_s = min(self._plan.known_within_s, default=math.inf)
+        answer_s = max(device.answer_within_s(within_s * 3 / 4) for device in devices.values())
+        self._link = Link(first.endpoint, timeout_s, first.access, Probing(within_s / 4, answer_s))
         self._nodes: Sequence[Node | Absent] = ()
         self._texts: Mapping[int, Texts] = {}
         """Node -> the server's texts for its numbers, where a tag wants them."""
@@ -165,13 +169,13 @@ class OpcUa:
         return dict(zip(wanted, await texts_of(self._link, list(wanted.values())), strict=True))
 
     def _reading(self, number: int) -> Poll | Subscription:
-        group, request = self.groups[number], self._binding.requests[number]
-        options = self._plan.devices[group.device]
+        group, request, image = self.groups[number], self._binding.requests[number], self._binding.image
+        options, within_s = self._plan.devices[group.device], self._plan.known_within_s[number]
         if not self._plan.subscribed[number]:
-            return Poll(self._link, request, self._binding.image, options)
+            return Poll(self._link, request, image, options, within_s)
         rows: list[int] = group.rows.tolist()
         wishes = {row: self._plan.options[row] for row in rows}
-        return Subscription(self._link, request, self._binding.image, options, group.every_ms, wishes)
+        return Subscription(self._link, group, request, image, options, wishes, within_s)
 
     async def _overwriting(self, sent: Mapping[int, ua.WriteValue]) -> list[int]:
         """Rows of array elements that the server would write over their whole array, as it heeds no index range.

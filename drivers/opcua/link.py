@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
@@ -16,7 +17,7 @@ from drivers.opcua.fastpath import KeptRead, results_begin, values_of
 from drivers.opcua.node_ids import standard_node, value_of
 from drivers.opcua.plan import batches
 from drivers.opcua.security import Access
-from drivers.opcua.session import Session
+from drivers.opcua.session import Probing, Session
 
 _MOST_IN_FLIGHT = 16
 """Requests that may wait for their answers together: small servers queue few."""
@@ -80,8 +81,10 @@ class TooMuchAtOnce(Exception):  # noqa: N818 - it asks for smaller requests; no
 class Link(Session):
     """A session, and the requests in it."""
 
-    def __init__(self, endpoint: str, timeout_s: float, access: Access | None = None) -> None:
-        super().__init__(endpoint, timeout_s, access)
+    def __init__(
+        self, endpoint: str, timeout_s: float, access: Access | None = None, probing: Probing | None = None
+    ) -> None:
+        super().__init__(endpoint, timeout_s, access, probing)
         self.limits = Limits()
         self.namespaces: Sequence[str] = ()
         """The server's namespace URIs by index, as they were at the last `open`."""
@@ -228,7 +231,9 @@ class Link(Session):
         """
         request: Any = ua.PublishRequest()
         request.Parameters.SubscriptionAcknowledgements = list(acknowledged)
-        return bytes(await self._protocol.send_request(request, 0))
+        body = bytes(await self._protocol.send_request(request, 0))
+        self._heard = time.monotonic()
+        return body
 
     async def _in_batches(
         self,

@@ -35,7 +35,8 @@ class DeviceOptions(Options):
     mode: Mode = "poll"
     """poll: read at the cadence of each tag, in batched requests; subscribe: the server says what has changed."""
     timeout_ms: int = Field(default=2000, ge=50, le=60_000)
-    """How long the server may take to answer, and to accept a connection."""
+    """How long the server may take to answer, and to accept a connection; unless it is given, no longer than a value
+    that is asked for is not stale yet."""
     security: SecurityName = "auto"
     """auto: the best that the server offers, never less than it had before; none; or a policy."""
     security_mode: ModeName | None = None
@@ -82,6 +83,11 @@ class DeviceOptions(Options):
         if self.security == "none" and self.security_mode is not None:
             raise ValueError("security_mode says how a policy is used: delete it, or name a policy in security")
         return self
+
+    def answer_within_s(self, needed_s: float) -> float:
+        """How long an answer may take that is of use for so many seconds: what the author gives holds all the same."""
+        given = self.timeout_ms / 1000
+        return given if "timeout_ms" in self.model_fields_set else min(given, needed_s)
 
     @property
     def access(self) -> Access:

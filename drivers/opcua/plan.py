@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
@@ -63,6 +64,8 @@ class Plan:
     groups: Sequence[Group]
     subscribed: Sequence[bool]
     """One a group: whether it is subscribed to, not polled."""
+    known_within_s: Sequence[float]
+    """One a group: how soon a dead session must be known, so that its next reading would not find stale values."""
     options: Sequence[PointOptions]
     """One a point."""
 
@@ -109,7 +112,8 @@ def make_plan(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> 
         )
         places.append(place)
     groups, subscribed = _groups(devices, points)
-    return Plan(devices, places, addresses, groups, subscribed, [_options(point) for point in points])
+    known_within_s = [_known_within_s(group, points) for group in groups]
+    return Plan(devices, places, addresses, groups, subscribed, known_within_s, [_options(point) for point in points])
 
 
 def mode_of(devices: Mapping[str, DeviceOptions], point: Point) -> Mode:
@@ -124,9 +128,18 @@ def _groups(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> tu
     for mode in get_args(Mode):
         rows = [row for row, point in enumerate(points) if mode_of(devices, point) == mode]
         found = groups_of([points[row] for row in rows])
-        groups += [replace(group, rows=np.array(rows, np.intp)[group.rows]) for group in found]
-        subscribed += [mode == "subscribe"] * len(found)
+        stamps = mode == "subscribe"
+        groups += [replace(group, rows=np.array(rows, np.intp)[group.rows], stamps=stamps) for group in found]
+        subscribed += [stamps] * len(found)
     return groups, subscribed
+
+
+def _known_within_s(group: Group, points: Sequence[Point]) -> float:
+    """The smallest limit of the group's points less one cadence, as an error is seen at the next reading only."""
+    rows: list[int] = group.rows.tolist()
+    limits = [limit for row in rows if (limit := points[row].stale_after_ms) is not None]
+    smallest = min(limits, default=math.inf)
+    return max(smallest - group.every_ms, smallest / 2) / 1000
 
 
 def batches(count: int, limit: int) -> Iterator[slice]:

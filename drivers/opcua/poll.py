@@ -34,13 +34,15 @@ class _Batch:
 class Poll:
     """One group, read whenever its turn comes."""
 
-    def __init__(self, link: Link, request: Request, image: Image, options: DeviceOptions) -> None:
+    def __init__(
+        self, link: Link, request: Request, image: Image, options: DeviceOptions, known_within_s: float
+    ) -> None:
         self._link = link
         self._nodes = request.nodes or [SERVER_STATE]  # a group without nodes has to notice a lost link too
         self._cells = request.cells
         self._image = image
         self._options = options
-        self._timeout_s = options.timeout_ms / 1000
+        self._timeout_s = options.answer_within_s(known_within_s)
         self._limit = -1
         self._batches: Sequence[_Batch] = ()
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Any
 
 from asyncua import ua
@@ -38,6 +40,7 @@ CHANNEL_LIFETIME_S = 3600.0
 _RENEW_AFTER = 0.75
 """Part of its lifetime after which the secure channel is renewed: OPC 10000-4 5.6.2.1."""
 _PROBES_PER_SESSION_TIMEOUT = 3
+_SHORTEST_PAUSE_S = 0.1
 _INNER_PARTS = ("_connection", "_request_handle", "_request_id", "_callbackmap")
 """What `Link._send` needs of asyncua's protocol beside what it shows; checked at each connect."""
 _GOODBYE_S = 1.0
@@ -45,15 +48,30 @@ _GOODBYE_S = 1.0
 _PINS = Pins()
 
 
+@dataclass(frozen=True, slots=True)
+class Probing:
+    """How a session is seen to be dead that nobody asks anything."""
+
+    pause_s: float = math.inf
+    """After so long without an answer the server is asked whether it lives, if its session time-out is not shorter."""
+    timeout_s: float = math.inf
+    """How long it may take to say so, if that is not longer than any request."""
+
+
 class Session:
     """A session that is opened and closed any number of times."""
 
-    def __init__(self, endpoint: str, timeout_s: float, access: Access | None = None) -> None:
+    def __init__(
+        self, endpoint: str, timeout_s: float, access: Access | None = None, probing: Probing | None = None
+    ) -> None:
         self.endpoint = endpoint
         self.timeout_s = timeout_s
         self.sends_kept = False
         """Whether `_send` works with the asyncua that is installed."""
         self._access = access or Access()
+        self._probing = probing or Probing()
+        self._heard = 0.0
+        """When the server last answered."""
         self._own: OwnCertificate | None = None
         """Our certificate, as far as the server has asked for one."""
         self._warned: set[str] = set()
@@ -189,6 +207,7 @@ class Session:
         try:
             async with asyncio.timeout(seconds):
                 yield
+            self._heard = time.monotonic()
         except (OSError, *DECODING_ERRORS) as error:
             raise link_error(self.endpoint, doing, error, seconds, self._about_certificate) from error
 
@@ -208,17 +227,22 @@ class Session:
         return answer
 
     async def _keep(self, client: Any) -> None:
-        """Keep session and secure channel alive through long pauses between requests."""
-        pause = max(client.session_timeout / 1000 / _PROBES_PER_SESSION_TIMEOUT, 0.1)
+        """Keep session and secure channel alive through long pauses between requests, and notice if they are not."""
+        pause = min(client.session_timeout / 1000 / _PROBES_PER_SESSION_TIMEOUT, self._probing.pause_s)
+        pause = max(pause, _SHORTEST_PAUSE_S)
         renewal = time.monotonic() + client.secure_channel_timeout / 1000 * _RENEW_AFTER
         while self._lost is None:
-            await asyncio.sleep(min(pause, max(renewal - time.monotonic(), 0)))
+            await asyncio.sleep(max(min(self._heard + pause, renewal) - time.monotonic(), 0))
             try:
-                async with self._deadline("keeping the session alive"):
-                    await self._session.read(ua.ReadParameters(NodesToRead=[SERVER_STATE]))
-                    if time.monotonic() >= renewal:
+                if time.monotonic() >= renewal:
+                    async with self._deadline("renewing the keys of the session"):
                         await client.open_secure_channel(renew=True)
                         client.uaclient.revolve_security_token()
                         renewal = time.monotonic() + client.secure_channel_timeout / 1000 * _RENEW_AFTER
+                elif time.monotonic() >= self._heard + pause:
+                    async with self._deadline(
+                        "keeping the session alive", min(self.timeout_s, self._probing.timeout_s)
+                    ):
+                        await self._session.read(ua.ReadParameters(NodesToRead=[SERVER_STATE]))
             except LinkError as error:
                 self._lost = error

@@ -6,6 +6,8 @@ Rules of this file:
 * Nothing is lost between server and rows: notifications are taken as they come, and one that is missing, by its
   sequence number, breaks the link, so that all is read anew.
 * A subscription that says nothing for longer than it has promised is dead, however sound the connection looks.
+* What it says, if only that it lives, holds for all its rows, and for no longer than until then: they are stamped with
+  the time at which it was heard, never with that of a reading, which asks nobody.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ import numpy as np
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.status_codes import StatusCodes
+from numpy.typing import NDArray
 
-from drivers.contract import Image, LinkError
+from drivers.contract import Group, Image, LinkError
 from drivers.opcua.binding import Request
 from drivers.opcua.codec import Cell, decode, status_text
 from drivers.opcua.fastpath import DECODING_ERRORS, Cells, Layout, decode_each
@@ -36,6 +39,8 @@ _log = logging.getLogger("skidlink.drivers.opcua")
 
 KEEP_ALIVE_S = 1.0
 """How often a subscription without changes says that it lives, if its publishing interval is not longer."""
+_KEEP_ALIVES_IN_TIME = 3
+"""So many of them at least come before a dead session must be known."""
 _MISSED_KEEP_ALIVES = 2
 """After so many of them, and the time-out, a subscription is taken for dead."""
 _LIFETIME_KEEP_ALIVES = 30
@@ -46,28 +51,35 @@ _LAST_SEQUENCE = 0xFFFF_FFFF
 """After it comes 1: OPC 10000-4 7.9."""
 
 
+_NO_ROWS: NDArray[np.intp] = np.zeros(0, np.intp)
+
+
 class Subscription:
     """One group of one subscription."""
 
     def __init__(
         self,
         link: Link,
+        group: Group,
         request: Request,
         image: Image,
         options: DeviceOptions,
-        every_ms: int,
         wishes: Mapping[int, PointOptions],
+        known_within_s: float,
     ) -> None:
-        """`wishes` is row -> what the author asks of its point."""
+        """`wishes` is row -> what the author asks of its point; within `known_within_s` it must be known dead."""
         self._link = link
         self._request = request
         self._image = image
         self._options = options
-        self._every_ms = every_ms
+        self._every_ms = group.every_ms
+        self._known_within_s = known_within_s
         self._wishes = wishes
         self._cells = Cells(request.cells)
         self._polled: Poll | None = None
         """Reads the nodes that the server does not monitor."""
+        self._polled_rows = _NO_ROWS
+        self._followed_rows = group.rows
         self._rows: list[list[int]] = [[] for _ in request.nodes]
         """Of each node the rows that it feeds."""
         for cell in request.cells:
@@ -80,13 +92,17 @@ class Subscription:
 
     async def start(self) -> None:
         """Read every node once, then have the server monitor it. Raises `LinkError`."""
-        poll = Poll(self._link, self._request, self._image, self._options)
+        poll = self._poll(self._request)
+        asked = time.monotonic()
         self._changed = await poll.read()
+        self._image.received[self._followed_rows] = asked
         if not self._request.nodes:
             self._polled = poll  # which notices a lost link
+            self._polled_rows, self._followed_rows = self._followed_rows, _NO_ROWS
             return
-        interval = max(self._every_ms, 1)
-        keep_alives = max(1, round(KEEP_ALIVE_S * 1000 / interval))
+        in_time_ms = self._known_within_s / _KEEP_ALIVES_IN_TIME * 1000
+        interval = max(min(self._every_ms, in_time_ms), 1)
+        keep_alives = max(1, int(min(KEEP_ALIVE_S * 1000, in_time_ms) / interval))
         revised = await self._link.subscribe(
             ua.CreateSubscriptionParameters(
                 RequestedPublishingInterval=ua.Duration(interval),
@@ -99,7 +115,17 @@ class Subscription:
         )
         self.id = int(revised.SubscriptionId)
         alive_s = revised.RevisedPublishingInterval / 1000 * revised.RevisedMaxKeepAliveCount
-        self._patience_s = alive_s * _MISSED_KEEP_ALIVES + self._link.timeout_s
+        missed_s = alive_s * _MISSED_KEEP_ALIVES
+        self._patience_s = missed_s + self._options.answer_within_s(max(self._known_within_s - missed_s, alive_s))
+        if alive_s > self._known_within_s:
+            _log.warning(
+                "%s: the server says only every %g s that its subscription lives, so that values such as %s become "
+                "stale in between: raise stale_after_ms above %.0f, or poll them",
+                self._link.endpoint,
+                alive_s,
+                self._name(0),
+                alive_s * 1000 + self._every_ms,
+            )
         await self._monitor()
         self._heard = time.monotonic()
 
@@ -111,7 +137,12 @@ class Subscription:
                 "connection stands: it is made anew"
             )
         changed, self._changed = self._changed, []
-        return changed if self._polled is None else changed + await self._polled.read()
+        if self._polled is None:
+            return changed
+        asked = time.monotonic()
+        changed += await self._polled.read()
+        self._image.received[self._polled_rows] = asked
+        return changed
 
     def take(self, body: bytes, notification: Notification) -> None:
         """Put what has changed into the rows. Raises `ua.UaError` when something is missing or it has ended."""
@@ -121,6 +152,7 @@ class Subscription:
             raise ua.UaError(f"notification {expected} is missing, {notification.sequence} has come")
         if notification.ended is not None:
             raise ua.UaError(f"the server has ended the subscription: {status_text(notification.ended)}")
+        self._image.received[self._followed_rows] = self._heard
         if notification.keep_alive:
             return
         self._sequence = notification.sequence
@@ -166,8 +198,12 @@ class Subscription:
                 self._name(refused[0]),
                 status_text(statuses[refused[0]]),
             )
-        if refused:
-            self._polled = Poll(self._link, _part(self._request, refused), self._image, self._options)
+            self._polled = self._poll(_part(self._request, refused))
+            self._polled_rows = np.array([row for number in refused for row in self._rows[number]], np.intp)
+            self._followed_rows = np.setdiff1d(self._followed_rows, self._polled_rows)
+
+    def _poll(self, request: Request) -> Poll:
+        return Poll(self._link, request, self._image, self._options, self._known_within_s)
 
     async def _monitored(self, items: Sequence[ua.MonitoredItemCreateRequest]) -> list[Any]:
         return await self._link.monitor(self.id, items, TIMESTAMPS[self._options.timestamp])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 import threading
 from collections.abc import AsyncGenerator, Sequence
@@ -78,7 +79,11 @@ class SkidServer:
     async def _start(self, namespaces: Sequence[str]) -> None:
         security = self._security
         self.server = Server(user_manager=None if security is None else security.users)
-        await self.server.init()
+        gc.disable()  # it would walk the six thousand nodes of the standard again and again while they are made
+        try:
+            await self.server.init()
+        finally:
+            gc.enable()
         self.server.iserver.min_session_timeout_ms = 100  # so that a test need not wait ten seconds for its end
         self.server.set_endpoint(self.endpoint)
         self.server.set_security_policy([ua.SecurityPolicyType.NoSecurity] if security is None else security.policies)

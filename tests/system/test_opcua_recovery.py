@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from drivers.opcua.driver import OpcUa
 from drivers.opcua.options import DeviceOptions
 from drivers.registry import driver_class
 from tests.system.opcua_server import SKID, Proxy, SkidServer, opened, points, quality, skid_node, ua
+from uod_examples.skid.proxy import FaultProxy
 
 V = ua.VariantType
 
@@ -53,6 +55,12 @@ async def test_a_restart_that_shuffles_namespaces_changes_nothing() -> None:
         first.stop()
         if second is not None:
             second.stop()
+
+
+async def read_on(driver: OpcUa) -> None:
+    while True:
+        await driver.read(0)
+        await asyncio.sleep(0.05)
 
 
 async def test_a_server_that_never_answers_is_noticed_in_time() -> None:
@@ -95,6 +103,64 @@ async def test_a_black_hole_in_mid_session_is_noticed_and_survived(plc: SkidServ
         with pytest.raises(LinkError, match="was the server stopped or restarted"):
             await driver.read(0)
         await driver.close()
+
+
+@pytest.mark.parametrize("mode", ["poll", "subscribe"])
+async def test_a_black_hole_is_known_before_values_are_stale(plc: SkidServer, mode: str) -> None:
+    limit_s = 0.8
+    on = [replace(point, every_ms=50, stale_after_ms=int(limit_s * 1000)) for point in points(skid_node("byte"))]
+    async with Proxy(plc.port) as proxy, opened(proxy.endpoint, on, mode=mode) as driver:
+        await driver.read(0)
+        proxy.silent = True
+        began = time.monotonic()
+        with pytest.raises(LinkError, match=r"no answer within|has said nothing for"):
+            await read_on(driver)
+        assert time.monotonic() - began < limit_s + 0.7  # what a loaded machine takes; the time-out alone is 2 s
+
+
+async def test_a_black_hole_is_known_although_nobody_reads(plc: SkidServer) -> None:
+    on = [replace(point, stale_after_ms=800) for point in points(skid_node("byte"), write=True)]
+    async with Proxy(plc.port) as proxy, opened(proxy.endpoint, on) as driver:
+        proxy.silent = True
+        link: Any = driver._link
+        async with asyncio.timeout(1.5):
+            await asyncio.wait([link._upkeep])
+        with pytest.raises(LinkError, match="while keeping the session alive"):
+            await driver.write({0: 1})
+
+
+async def test_a_time_out_that_is_given_holds_though_values_become_stale(plc: SkidServer) -> None:
+    on = [replace(point, every_ms=50, stale_after_ms=200) for point in points(skid_node("byte"))]
+    async with FaultProxy("127.0.0.1", plc.port) as proxy:
+        endpoint = f"opc.tcp://127.0.0.1:{proxy.port}"
+        async with opened(endpoint, on, timeout_ms=2000) as driver:
+            proxy.delay = 0.5
+            await driver.read(0)
+            assert driver.image.value(0) == 255
+            proxy.delay = 0.0
+        async with opened(endpoint, on) as driver:
+            proxy.delay = 0.5
+            with pytest.raises(LinkError, match=r"no answer within 0\.15 s while reading: .*raise timeout_ms"):
+                await driver.read(0)
+
+
+async def test_slow_answers_are_waited_for_and_go_to_their_own_question(plc: SkidServer) -> None:
+    plc.add("slow", 1, V.Int32)
+    async with FaultProxy("127.0.0.1", plc.port) as proxy:
+        endpoint = f"opc.tcp://127.0.0.1:{proxy.port}"
+        async with opened(endpoint, points(skid_node("byte"), skid_node("slow")), timeout_ms=400) as driver:
+            proxy.delay = 0.25
+            await driver.read(0)
+            assert [driver.image.value(row) for row in range(2)] == [255, 1]
+            plc.set("slow", ua.DataValue(ua.Variant(2, V.Int32)))
+            proxy.delay = 0.6
+            with pytest.raises(LinkError, match=r"no answer within 0\.4 s while reading"):
+                await driver.read(0)
+            plc.set("slow", ua.DataValue(ua.Variant(3, V.Int32)))
+            proxy.delay = 0.0
+            await driver.open()
+            await driver.read(0)
+            assert driver.image.value(1) == 3  # not the 2 of the answer that came late
 
 
 async def test_a_port_of_another_protocol_is_told() -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from asyncua.common.utils import ServiceError
 from asyncua.server.internal_session import InternalSession
+from asyncua.server.subscription_service import SubscriptionService
+from asyncua.server.uaprocessor import UaProcessor
 
 from drivers.contract import LinkError, Point, Quality
 from drivers.opcua.driver import OpcUa
@@ -184,6 +188,91 @@ async def test_a_black_hole_is_noticed(plc: SkidServer, monkeypatch: pytest.Monk
         proxy.silent = True
         with pytest.raises(LinkError, match="has said nothing for"):
             await until(driver, lambda: False)
+
+
+async def test_values_are_no_fresher_than_what_was_last_heard(plc: SkidServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("drivers.opcua.subscription.KEEP_ALIVE_S", 0.1)
+    plc.add("steady", 1, V.Int32)
+    on = follow(skid_node("steady"), skid_node("nowhere"))
+    async with Proxy(plc.port) as proxy, opened(proxy.endpoint, on, timeout_ms=2000, **FAST) as driver:
+        assert driver.groups[0].stamps
+        first = driver.image.received.copy()
+        await until(driver, lambda: bool((driver.image.received > first).all()))  # a keep-alive is enough
+        proxy.silent = True
+        await asyncio.sleep(EVERY_MS / 1000)  # what the proxy has let through is heard
+        last = driver.image.received.copy()
+        for _ in range(8):
+            await driver.read(0)
+            await asyncio.sleep(EVERY_MS / 1000)
+        assert driver.image.received.tolist() == last.tolist()
+
+
+async def test_a_server_that_is_heard_too_seldom_is_told(plc: SkidServer, caplog: pytest.LogCaptureFixture) -> None:
+    plc.add("rare", 1, V.Int32)
+    create = SubscriptionService.create_subscription
+
+    async def seldom(self: SubscriptionService, params: Any, *rest: Any, **keys: Any) -> Any:
+        result = await create(self, params, *rest, **keys)
+        result.RevisedMaxKeepAliveCount = 1000
+        return result
+
+    on = [replace(point, stale_after_ms=3000) for point in follow(skid_node("rare"))]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SubscriptionService, "create_subscription", seldom)
+        async with opened(plc.endpoint, on, **FAST):
+            pass
+    assert "only every 50 s that its subscription lives" in caplog.text
+    assert "raise stale_after_ms above 50050" in caplog.text
+
+
+async def test_a_deadband_that_the_server_does_not_have_is_told_and_left_out(
+    plc: SkidServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    create = InternalSession.create_monitored_items
+
+    async def without_filters(self: InternalSession, params: Any) -> Any:
+        asked = params.ItemsToCreate
+        filtered = [hasattr(item.RequestedParameters.Filter, "DeadbandValue") for item in asked]
+        params.ItemsToCreate = [item for item, refused in zip(asked, filtered, strict=True) if not refused]
+        made = iter(await create(self, params))
+        status = ua.StatusCode(ua.UInt32(ua.StatusCodes.BadFilterNotAllowed))
+        return [ua.MonitoredItemCreateResult(StatusCode=status) if refused else next(made) for refused in filtered]
+
+    monkeypatch.setattr(InternalSession, "create_monitored_items", without_filters)
+    for name in ("unbanded", "plain"):
+        plc.add(name, 10.0, V.Double)
+    on = follow(skid_node("unbanded", server_deadband=1.0), skid_node("plain"))
+    async with opened(plc.endpoint, on, **FAST) as driver:
+        assert "the server has no deadband for nsu=urn:skid;s=unbanded: every change comes" in caplog.text
+        assert "does not monitor" not in caplog.text
+        for name in ("unbanded", "plain"):
+            await put(plc, name, ua.DataValue(ua.Variant(10.5, V.Double)))
+        await until(driver, lambda: [driver.image.value(row) for row in range(2)] == [10.5, 10.5])
+
+
+async def test_a_server_that_keeps_one_publish_request_only_is_served_by_one(
+    plc: SkidServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, refused = 0, 0
+    process = UaProcessor._process_message
+
+    async def one_only(self: UaProcessor, kind: Any, header: Any, sequence: Any, body: Any) -> Any:
+        nonlocal waiting, refused
+        if kind == ua.NodeId(ua.ObjectIds.PublishRequest_Encoding_DefaultBinary):
+            if len(self._publish_requests) >= 1:
+                refused += 1
+                raise ServiceError(ua.StatusCodes.BadTooManyPublishRequests)
+            waiting += 1
+        return await process(self, kind, header, sequence, body)
+
+    monkeypatch.setattr(UaProcessor, "_process_message", one_only)
+    plc.add("alone", 1, V.Int32)
+    async with opened(plc.endpoint, follow(skid_node("alone")), **FAST) as driver:
+        for value in range(2, 6):
+            await put(plc, "alone", ua.DataValue(ua.Variant(value, V.Int32)))
+            await until(driver, lambda value=value: driver.image.value(0) == value)
+    assert refused == 1  # and the request that was refused is not sent again and again
+    assert waiting >= 4
 
 
 async def test_a_subscription_without_nodes_still_notices_a_lost_link(plc: SkidServer) -> None:

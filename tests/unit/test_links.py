@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -92,6 +93,18 @@ async def test_a_link_reads_at_its_cadence_and_stamps_what_it_read() -> None:
     assert link.fresh
     assert driver.image.quality[0] == Quality.GOOD
     assert driver.image.received[0] > 0
+
+
+async def test_a_driver_that_stamps_what_it_hears_is_not_made_to_look_fresher() -> None:
+    driver = moody("box")
+    driver.groups = [replace(group, stamps=True) for group in driver.groups]
+    driver.image.received[:] = 7.0
+    link = Link("bus", driver)
+    async with running(link):
+        await until(link, LinkState.UP)
+        await reading(driver, "box", 3)
+    assert link.fresh
+    assert driver.image.received.tolist() == [7.0]
 
 
 async def test_a_link_that_is_absent_at_first_is_tried_until_it_is_there(caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -60,3 +63,34 @@ def test_a_driver_plans_before_it_connects() -> None:
 def test_points_of_another_driver_are_no_points_of_this_one() -> None:
     with pytest.raises(TypeError, match="tag T1"):
         make_plan({"plc": PLC}, [Point("T1", "plc", PLC, 100)])
+
+
+@pytest.mark.parametrize(
+    ("every_ms", "limits", "known_within_s"),
+    [
+        (100, [2000, None, 5000], 1.9),
+        (5000, [15_000], 10.0),
+        (1000, [1500], 0.75),
+        (100, [None], math.inf),
+    ],
+)
+def test_a_dead_session_is_to_be_known_before_the_next_reading_finds_stale_values(
+    every_ms: int, limits: list[int | None], known_within_s: float
+) -> None:
+    points = [
+        Point(f"T{row}", "plc", PointOptions(node="ns=2;s=A"), every_ms, stale_after_ms=limit)
+        for row, limit in enumerate(limits)
+    ]
+    assert make_plan({"plc": PLC}, points).known_within_s == [known_within_s]
+
+
+def test_only_a_time_out_that_was_not_given_gives_way() -> None:
+    assert PLC.answer_within_s(0.5) == 0.5
+    assert PLC.answer_within_s(60) == 2.0
+    assert DeviceOptions(endpoint="opc.tcp://plc", timeout_ms=2000).answer_within_s(0.5) == 2.0
+
+
+def test_subscribed_rows_are_stamped_by_the_driver() -> None:
+    points = [Point("T0", "plc", PointOptions(node="i=1"), 100), Point("T1", "plc", PointOptions(node="i=2"), 100)]
+    points[1] = replace(points[1], options=PointOptions(node="i=2", mode="subscribe"))
+    assert [group.stamps for group in make_plan({"plc": PLC}, points).groups] == [False, True]

@@ -86,6 +86,7 @@ def test_paces_come_from_tag_device_or_tick(
     found = skid(devices={"sim": SIM | device}, tags={"X": {"device": "sim"} | keys})
 
     assert found.links[0].points[0].every_ms == every_ms
+    assert found.links[0].points[0].stale_after_ms == round(stale_after_s * 1000)
     assert found.tags[0].stale_after_s == stale_after_s
 
 
