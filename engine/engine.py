@@ -11,6 +11,7 @@ from typing import Any
 
 from drivers.registry import driver_class
 from engine.core.core import Core
+from engine.counters import CounterTags
 from engine.links import Link
 from engine.outputs import Outputs
 from engine.runs.control import Runs
@@ -53,6 +54,7 @@ class Engine:
         self.outputs = Outputs(skid, self.links, self._show_output)
         self.runs = Runs(skid, lambda: self.scan.core, self.outputs, self._send, Journal(self.store))
         self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send, self)
+        self._counters = CounterTags(skid.counters, self.links)
         self._outbox_status = ""
         set_idle(self.scan.core)
 
@@ -123,6 +125,7 @@ class Engine:
         if status != self._outbox_status:
             self._outbox_status = status
             core.set("Outbox Status", status)
+        self._counters.show(core, now)
         return self.runs.begin_tick(core, now)
 
     def end_tick(self, core: Core, now: float, unix: float) -> None:

@@ -13,6 +13,7 @@ _COUNTED = (
     "requests", "repeats", "replies", "bytes_sent", "bytes_received", "late", "short", "wrong", "timeouts", "silences",
 )  # fmt: skip
 _SHARES = {"round_trip_p50_ms": 0.5, "round_trip_p99_ms": 0.99}
+"""name -> the share of the last round trips that ended within it"""
 
 
 @dataclass(slots=True)
@@ -41,24 +42,13 @@ class DeviceCounters:
     round_trips: deque[float] = field(default_factory=lambda: deque[float](maxlen=1024))
     """Seconds from request to answer, the last 1024."""
 
-    def round_trip(self, share: float) -> float | None:
-        """The seconds within which this share (0 to 1) of the last round trips ended; None before the first."""
-        if not self.round_trips:
-            return None
-        ordered = sorted(self.round_trips)
-        return ordered[min(int(share * len(ordered)), len(ordered) - 1)]
-
     def named(self) -> dict[str, float]:
         """All of them by name; round trips in milliseconds, NaN before the first."""
         counts = {name: float(getattr(self, name)) for name in _COUNTED}
         codes = {f"exceptions_{code:02X}": float(self.exceptions[code]) for code in EXCEPTION_NAMES}
-        trips = {name: self.round_trip(share) for name, share in _SHARES.items()}
-        return (
-            counts
-            | codes
-            | {"exceptions": float(self.exceptions.total())}
-            | {name: math.nan if seconds is None else seconds * 1000 for name, seconds in trips.items()}
-        )
+        trips = sorted(self.round_trips) or [math.nan]
+        shares = {name: 1000 * trips[min(int(share * len(trips)), len(trips) - 1)] for name, share in _SHARES.items()}
+        return counts | codes | {"exceptions": float(self.exceptions.total())} | shares
 
 
 @dataclass(slots=True)

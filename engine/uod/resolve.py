@@ -13,13 +13,14 @@ from engine.core.table import TagKind
 from engine.system import SYSTEM_TAGS
 from engine.uod.accumulators import Accumulators
 from engine.uod.controls import Controls
+from engine.uod.counters import CountedTags
 from engine.uod.draft import Draft
 from engine.uod.expressions import check_derived
 from engine.uod.faults import Finding, Severity
 from engine.uod.model import Derived, Tag
 from engine.uod.skid import RESERVED_TAGS, OutputSpec, Skid
 from engine.uod.value_checks import check_values, deadband, scale_and_offset
-from engine.uod.wiring import Socket, Wiring
+from engine.uod.wiring import Socket, Wiring, is_counter
 
 
 def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
@@ -29,9 +30,14 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
     accumulators = Accumulators(draft)
     derived_parts = uod.derived | accumulators.derived
     findings = wiring.findings + _check_names(draft) + accumulators.findings
+    counted = CountedTags(draft, wiring)
+    findings += counted.findings
     tags: list[TagSpec] = []
     outputs: list[OutputSpec] = []
     for name, tag in uod.tags.items():
+        if is_counter(tag):
+            tags += [counted.tags[name]] if name in counted.tags else []
+            continue
         found = check_values(("tags", name), tag)
         findings += found
         socket = wiring.sockets.get(name)
@@ -66,6 +72,7 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
         outputs=tuple(outputs),
         commands=tuple(controls.commands),
         process_values=tuple(controls.process_values),
+        counters=tuple(counted.counters),
     )
     return skid, findings
 

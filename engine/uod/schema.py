@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from drivers.contract import DriverError, Options
 from drivers.registry import driver_class, driver_paths
+from engine.uod.counters import CounterTag
 from engine.uod.model import Device, Name, Tag, Uod
 
 log = logging.getLogger("skidlink.engine.uod")
@@ -25,7 +26,7 @@ def uod_schema() -> dict[str, Any]:
         tags.setdefault(point, _joined(f"{name} tag", Tag, point))
     parts: dict[str, Any] = {
         "devices": Annotated[Union[tuple(devices)], Field(discriminator="driver")],  # noqa: UP007
-        "tags": Union[tuple(tags.values())],  # noqa: UP007
+        "tags": Union[*tags.values(), CounterTag],
     }
     fields: dict[str, Any] = {
         name: (

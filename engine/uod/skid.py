@@ -81,6 +81,16 @@ class ProcessValueSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class CounterSpec:
+    """A tag that shows what is counted on a link."""
+
+    tag: str
+    link: int
+    name: str
+    """As the link's driver or worker has it: "reconnects", or "pump.timeouts" of one device."""
+
+
+@dataclass(frozen=True, slots=True)
 class Skid:
     """One skid, ready to run."""
 
@@ -96,3 +106,4 @@ class Skid:
     outputs: tuple[OutputSpec, ...]
     commands: tuple[CommandSpec, ...]
     process_values: tuple[ProcessValueSpec, ...]
+    counters: tuple[CounterSpec, ...] = ()

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from drivers.contract import Driver, DriverError, Image, Kind, Options, Point, Remark, Reviews, Writes
+from drivers.contract import Counts, Driver, DriverError, Image, Kind, Options, Point, Remark, Reviews, Writes
 from drivers.registry import UnknownDriverError, driver_class, driver_paths
 from engine.uod.draft import Draft, findings_of, keys_of
 from engine.uod.faults import Finding, Path, Severity, did_you_mean
@@ -25,6 +25,8 @@ class Link:
     driver: type[Driver]
     devices: dict[str, Options] = field(default_factory=dict[str, Options])
     points: list[Point] = field(default_factory=list[Point])
+    counted: tuple[str, ...] = ()
+    """What its driver counts, once that has been tried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,15 @@ class Wiring:
     def is_learned(self, socket: Socket) -> bool:
         """Whether that kind is known without the device."""
         return bool(self._images[socket.link].learned[socket.row])
+
+    def counted(self, device: str) -> tuple[int, tuple[str, ...], tuple[str, ...]] | None:
+        """The link of a device, what the names of counters of single devices begin with there, and all that its driver
+        counts; None where the device has no link."""
+        index = self._link_of.get(device)
+        if index is None:
+            return None
+        link = self._links[index]
+        return index, tuple(f"{name}." for name in link.devices), link.counted
 
     @property
     def links(self) -> tuple[LinkSpec, ...]:
@@ -105,7 +116,7 @@ class Wiring:
             hint = did_you_mean(tag.device, self._devices, "devices")
             self.findings.append(Finding((*path, "device"), f"no device is named {tag.device!r}", hint))
         driver = self._drivers.get(tag.device)
-        if driver is None:
+        if driver is None or is_counter(tag):
             return
         options = self._options(driver.PointOptions, Tag, tag, path)
         writes = tag.direction != "input"
@@ -162,4 +173,11 @@ class Wiring:
             hint = "change its options or its tags"
             self.findings.append(Finding(("devices", next(iter(link.devices))), str(error), hint))
             return unknown
+        if isinstance(driver, Counts):
+            link.counted = tuple(driver.counters())
         return driver.image
+
+
+def is_counter(tag: Tag) -> bool:
+    """Whether it shows what we count, and so has no point."""
+    return "counter" in (tag.model_extra or {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from engine.cli.app import app
@@ -13,8 +14,9 @@ from engine.uod.reader import read_uod
 DOCS = Path(__file__).parents[2] / "docs" / "how-to"
 
 
-def test_the_uod_of_the_page_has_no_fault(tmp_path: Path) -> None:
-    (source,) = re.findall(r"```yaml\n(.*?)```", (DOCS / "modbus-devices.md").read_text(encoding="utf-8"), re.DOTALL)
+@pytest.mark.parametrize("page", ["modbus-devices.md", "modbus-look.md"])
+def test_the_uod_of_the_page_has_no_fault(tmp_path: Path, page: str) -> None:
+    (source,) = re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
     file = tmp_path / "uod.yaml"
     file.write_text(source)
     assert [str(fault) for fault in read_uod(file, []).faults] == []

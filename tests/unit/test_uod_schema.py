@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from drivers.registry import driver_class, driver_paths
+from engine.uod.counters import CounterTag
 from engine.uod.model import Tag
 from engine.uod.schema import uod_schema
 
@@ -31,13 +32,14 @@ def test_the_driver_tells_the_devices_apart(schema: dict[str, Any]) -> None:
 
 
 def test_a_tag_takes_the_common_keys_and_those_of_one_driver(schema: dict[str, Any]) -> None:
-    tags = [part(schema, each) for each in schema["properties"]["tags"]["additionalProperties"]["anyOf"]]
+    *tags, counter = [part(schema, each) for each in schema["properties"]["tags"]["additionalProperties"]["anyOf"]]
 
     points = dict.fromkeys(driver_class(name).PointOptions for name in sorted(driver_paths()))
     assert [tag["properties"].keys() for tag in tags] == [
         {**Tag.model_fields, **point.model_fields}.keys() for point in points
     ]
-    assert all(tag["additionalProperties"] is False for tag in tags)
+    assert counter["properties"].keys() == CounterTag.model_fields.keys()
+    assert all(tag["additionalProperties"] is False for tag in (*tags, counter))
 
 
 def test_every_common_key_is_described(schema: dict[str, Any]) -> None:

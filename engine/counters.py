@@ -1,0 +1,43 @@
+"""What is counted on the links, as tags: set now and then, as nobody acts on a counter within a tick."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from drivers.contract import Counts
+from engine.core.core import Core
+from engine.links import Link
+from engine.uod.skid import CounterSpec
+
+EVERY_S = 1.0
+
+
+class CounterTags:
+    """The counters that the author of a skid has asked for."""
+
+    def __init__(self, counters: Sequence[CounterSpec], links: Sequence[Link]) -> None:
+        used = sorted({counter.link for counter in counters})
+        self._wanted = [(links[link], [each for each in counters if each.link == link]) for link in used]
+        self._due = -math.inf
+
+    def show(self, core: Core, now: float) -> None:
+        """Set their tags, `EVERY_S` after the last time at the earliest; `now` in monotonic seconds."""
+        if now < self._due:
+            return
+        self._due = now + EVERY_S
+        for link, counters in self._wanted:
+            counted = counted_on(link)
+            for counter in counters:
+                value = counted[counter.name]
+                if math.isnan(value):
+                    core.set(counter.tag, None, reason="not measured yet")
+                else:
+                    core.set(counter.tag, value)
+
+
+def counted_on(link: Link) -> dict[str, float]:
+    """All that a link's worker and its driver have counted, by name."""
+    counted = {name: float(value) for name, value in asdict(link.counters).items()}
+    return counted | dict(link.driver.counters()) if isinstance(link.driver, Counts) else counted
