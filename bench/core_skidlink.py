@@ -1,4 +1,7 @@
-"""Skidlink's side of `bench.core`: from the registers of one device to the finished JSON of the TagsUpdatedMsg."""
+"""Skidlink's side of `bench.core`: from the registers of one device to the finished JSON of the TagsUpdatedMsg.
+
+The registers are decoded by the Modbus driver's own decoder, as they are once their answers have come.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import numpy as np
 from bench.register_image import SCALE, UNITS, RegisterImage
 from bench.worker import serve
 from drivers.contract import Image, Kind, Quality
+from drivers.modbus.codec import Decoder, field_of
+from drivers.modbus.options import PointOptions
 from engine.core.core import Core
 from engine.core.publish import Publisher
 from engine.core.spec import Direction, FromExpression, FromPoint, TagSpec
@@ -31,8 +36,8 @@ class Skid:
         self.registers = RegisterImage(tags)
         narrow, wide = self.registers.narrow, self.registers.wide
         self._image = Image([Kind.UINT] * narrow + [Kind.FLOAT32] * wide)
-        self._narrow = np.frombuffer(self.registers.data, ">u2", narrow)
-        self._wide = np.frombuffer(self.registers.data, ">f4", wide, 2 * narrow)
+        self._raw = np.frombuffer(self.registers.data, np.uint8)
+        self._decoder = _decoder(narrow, wide, self._image)
         self._core = Core(_specs(narrow, wide, derived), [self._image])
         self._publisher = Publisher(self._core.table)
         self._image.quality[:] = Quality.GOOD
@@ -43,8 +48,7 @@ class Skid:
         """One tick, as the scan cycle does it."""
         core, image = self._core, self._image
         self._now = now = self._now + 0.1
-        image.columns[Kind.UINT][:] = self._narrow
-        image.columns[Kind.FLOAT32][:] = self._wide
+        self._decoder.decode(self._raw, image)
         image.received[:] = now
         core.take(0)
         core.derive(now)
@@ -52,6 +56,14 @@ class Skid:
         if not rows.size:
             return b""
         return addressed(tags_updated_body(self._publisher.pack(rows, 1.8e9 + now), None), "engine", 1)
+
+
+def _decoder(narrow: int, wide: int, image: Image) -> Decoder:
+    """A decoder of registers that lie side by side; there are more of them than one device has addresses."""
+    types = [PointOptions(holding=0, type="uint16")] * narrow + [PointOptions(holding=0, type="float32")] * wide
+    fields = [field_of(row, f"T{row}", options, "ABCD") for row, options in enumerate(types)]
+    starts: list[int] = np.cumsum([0, *(2 * field.count for field in fields)]).tolist()
+    return Decoder(fields, dict(enumerate(starts)), image)
 
 
 def _specs(narrow: int, wide: int, derived: int) -> list[TagSpec]:
