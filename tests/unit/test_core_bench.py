@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import pytest
 
-from bench.core_skidlink import Skid
+from bench.core_skidlink import Skid, memory_per_tag
 from bench.register_image import SCALE
 
 
@@ -31,6 +31,10 @@ def registers(skid: Skid) -> dict[str, float]:
     wide = struct.unpack_from(f">{image.wide}f", image.data, 2 * image.narrow)
     found = {f"N{place}": raw * SCALE for place, raw in enumerate(narrow)}
     return found | {f"W{place}": float(str(np.float32(raw))) for place, raw in enumerate(wide)}
+
+
+def test_a_tag_takes_less_than_a_kilobyte() -> None:
+    assert memory_per_tag({"tags": 2000})["bytes"] < 1000
 
 
 def test_derived_readings_are_published_too() -> None:

@@ -70,6 +70,19 @@ def test_a_value_on_its_whole_way() -> None:
     assert tick(core, 7.0) == {}
 
 
+def test_what_a_link_reads_meanwhile_is_not_seen_before_it_is_taken() -> None:
+    image = filled_image(1.0)
+    core = Core(SPECS, [image])
+    tick(core, 1.0)
+    before = {name: core.table.value(row) for row, name in enumerate(core.table.names)}
+    image.columns[Kind.UINT][0], image.columns[Kind.FLOAT32][0], image.columns[Kind.TEXT][0] = 300, 0.5, "y"
+    image.quality[3], image.received[:] = Quality.BAD, 1.5
+    core.derive(1.0)
+    assert core.changed(1.0).size == 0
+    assert {name: core.table.value(row) for row, name in enumerate(core.table.names)} == before
+    assert tick(core, 1.0) == {"PT01": 150.0, "PT 2": 0.5, "Serial": "y", "VA01": None, "dP": 350.0, "Ready": None}
+
+
 def test_the_wire_shows_what_the_table_holds() -> None:
     core = Core(SPECS, [filled_image(1.0)])
     core.set("System State", None)
