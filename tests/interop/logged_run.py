@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from io import StringIO
 from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
 from engine.uplinks.aggregator import AggregatorUplink
 from tests.interop.aggregator import Aggregator
+from tests.interop.exported import exported_column
 from tests.interop.small_engine import SmallEngine
 
 EVERY_S = 0.05
@@ -85,11 +84,8 @@ class LoggedRun:
         ticks = self._check_plot_log(await aggregator.get(f"{path}/plot_log"))
         archive = await aggregator.get(f"{path}/archive")
         assert archive == {"content": f"archive of {self.id}\n", "filename": f"{self.id}.txt"}
-        exported = await aggregator.get(f"{path}/csv_json")
-        rows = list(csv.reader(StringIO(exported["csv_content"])))
-        head = rows.index([]) + 1
-        place = rows[head].index("Counter")
-        assert [int(float(row[place])) for row in rows[head + 1 :]] == list(ticks.values())
+        exported = exported_column(await aggregator.get(f"{path}/csv_json"), "Counter")
+        assert exported == list(ticks.values())
         runs = [run for run in await aggregator.get("/api/recent_runs/") if run["run_id"] == self.id]
         assert len(runs) == 1, "one record of the run"
 
