@@ -56,6 +56,14 @@ OutboxSync = Annotated[
     int,
     typer.Option(metavar="MS", min=0, help="What waits is on the disk within so many milliseconds; 0: each tick."),
 ]
+OutboxLimit = Annotated[
+    int,
+    typer.Option(metavar="MIB", min=1, help="When more than this waits, the oldest samples are thinned."),
+]
+OutboxKeep = Annotated[
+    float,
+    typer.Option(metavar="DAYS", min=0, help="Samples that have waited for longer are given up."),
+]
 Output = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write each message as a line of JSON; - is the standard output."),
@@ -74,6 +82,8 @@ def run(
     secret_file: SecretFile = None,
     outbox: Outbox = None,
     outbox_sync_ms: OutboxSync = 200,
+    outbox_limit_mb: OutboxLimit = 512,
+    outbox_keep_days: OutboxKeep = 14,
     output: Output = None,
     duration: Duration = None,
     set_: Set = None,
@@ -81,10 +91,15 @@ def run(
     verbose: Verbose = False,
 ) -> None:
     """Run the engine: read the skid each tick and deliver what changed, until Ctrl-C."""
-    from engine.cli.run import Session, run_uod
+    from engine.cli.run import run_uod
+    from engine.cli.session import make_session
 
-    secret = secret_file.read_text().strip() if secret_file else secret
-    session = Session(aggregator, secret, outbox, outbox_sync_ms, output, duration, plain=plain, verbose=verbose)
+    session = make_session(
+        aggregator=aggregator, secret=secret, secret_file=secret_file,
+        outbox=outbox, outbox_sync_ms=outbox_sync_ms,
+        outbox_limit_mb=outbox_limit_mb, outbox_keep_days=outbox_keep_days,
+        output=output, duration_s=duration, plain=plain, verbose=verbose,
+    )  # fmt: skip
     raise typer.Exit(run_uod(uod, set_ or [], session))
 
 
@@ -95,6 +110,8 @@ def demo(
     secret_file: SecretFile = None,
     outbox: Outbox = None,
     outbox_sync_ms: OutboxSync = 200,
+    outbox_limit_mb: OutboxLimit = 512,
+    outbox_keep_days: OutboxKeep = 14,
     output: Output = None,
     duration: Duration = None,
     plain: Plain = False,
@@ -102,10 +119,14 @@ def demo(
 ) -> None:
     """Start a simulated filtration skid, run the engine against it and show its tags live."""
     from engine.cli.demo import run_demo
-    from engine.cli.run import Session
+    from engine.cli.session import make_session
 
-    secret = secret_file.read_text().strip() if secret_file else secret
-    session = Session(aggregator, secret, outbox, outbox_sync_ms, output, duration, plain=plain, verbose=verbose)
+    session = make_session(
+        aggregator=aggregator, secret=secret, secret_file=secret_file,
+        outbox=outbox, outbox_sync_ms=outbox_sync_ms,
+        outbox_limit_mb=outbox_limit_mb, outbox_keep_days=outbox_keep_days,
+        output=output, duration_s=duration, plain=plain, verbose=verbose,
+    )  # fmt: skip
     raise typer.Exit(run_demo(session))
 
 

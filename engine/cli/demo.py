@@ -9,8 +9,9 @@ from importlib.resources import as_file, files
 from rich.table import Table
 
 from engine.cli.check import print_faults
-from engine.cli.run import Session, run_skid, stop_on_signals
+from engine.cli.run import run_skid, stop_on_signals
 from engine.cli.screen import console_for
+from engine.cli.session import Session
 from engine.engine import Engine
 from engine.uod.reader import read_uod
 from uod_examples.skid import Skid, SkidError, address_map, serve

@@ -7,7 +7,6 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +19,7 @@ from rich.live import Live
 from drivers.contract import DriverError
 from engine.cli.check import print_faults
 from engine.cli.screen import console_for, log_to
+from engine.cli.session import Session
 from engine.cli.view import LiveView, PlainView
 from engine.engine import Engine, engine_name
 from engine.store import Store, StoreError
@@ -35,30 +35,6 @@ PRINT_EVERY_S = 1.0
 
 Operator = Callable[[Engine], Coroutine[Any, Any, None]]
 """Somebody who works the skid while the engine runs, as in the demo."""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """How to run: the options that `run` and `demo` share."""
-
-    aggregator: str | None
-    secret: str
-    outbox: Path | None
-    """The folder of what waits for the aggregator; None: the user's own."""
-    outbox_sync_ms: int
-    output: Path | None
-    duration_s: float | None
-    plain: bool
-    verbose: bool
-
-    @property
-    def shows_table(self) -> bool:
-        return not self.plain and sys.stdout.isatty() and not self.prints_messages
-
-    @property
-    def prints_messages(self) -> bool:
-        """The messages go to the standard output, which then holds nothing else."""
-        return str(self.output) == "-"
 
 
 def run_uod(file: Path, overrides: Sequence[str], session: Session) -> int:
@@ -104,8 +80,8 @@ def _store(session: Session, skid: Skid) -> Store:
     """Where a run is kept for an aggregator; without one there are no runs. Raises `StoreError`."""
     if session.aggregator is None:
         return Store()
-    folder = session.outbox or user_state_path("skidlink", appauthor=False)
-    return Store(folder / f"{quote(engine_name(skid), safe=' ')}.sqlite3", sync_ms=session.outbox_sync_ms)
+    folder = session.kept.folder or user_state_path("skidlink", appauthor=False)
+    return Store(folder / f"{quote(engine_name(skid), safe=' ')}.sqlite3", sync_ms=session.kept.sync_ms)
 
 
 def _uplinks(session: Session, engine: Engine) -> list[Uplink]:
@@ -115,7 +91,8 @@ def _uplinks(session: Session, engine: Engine) -> list[Uplink]:
         from engine.uplinks.aggregator import AggregatorUplink
         from engine.uplinks.outbox import Outbox
 
-        outbox = Outbox(engine.store)
+        kept = session.kept
+        outbox = Outbox(engine.store, limit_bytes=kept.limit_mb * 2**20, max_age_s=kept.days * 86_400.0)
         uplinks.append(AggregatorUplink(engine, session.aggregator, secret=session.secret, outbox=outbox))
     if session.output is not None:
         name = "stdout" if session.prints_messages else "file"

@@ -233,7 +233,7 @@ class Outbox:
         """Keep within the bounds: give up what is too old; merge samples of neighbouring ticks, oldest first."""
         old, used = await self._store.ask(self._drop_old)
         if old:
-            log.error("%d samples waited for more than %.0f days and are given up", old, self._max_age_s / 86_400)
+            log.error("%d samples waited for more than %g days and are given up", old, self._max_age_s / 86_400)
             self.lost += old
         before, self.fill = self.fill, used / self._limit
         if before < NEARLY_FULL <= self.fill:

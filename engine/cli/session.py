@@ -1,0 +1,67 @@
+"""What `skidlink run` and `skidlink demo` are asked for."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """How what waits for the aggregator is kept."""
+
+    folder: Path | None
+    """None: the one for the state of the user's programs."""
+    sync_ms: int
+    limit_mb: int
+    """MiB"""
+    days: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """How to run."""
+
+    aggregator: str | None
+    secret: str
+    kept: Kept
+    output: Path | None
+    duration_s: float | None
+    plain: bool
+    verbose: bool
+
+    @property
+    def shows_table(self) -> bool:
+        return not self.plain and sys.stdout.isatty() and not self.prints_messages
+
+    @property
+    def prints_messages(self) -> bool:
+        """The messages go to the standard output, which then holds nothing else."""
+        return str(self.output) == "-"
+
+
+def make_session(
+    *,
+    aggregator: str | None,
+    secret: str,
+    secret_file: Path | None,
+    outbox: Path | None,
+    outbox_sync_ms: int,
+    outbox_limit_mb: int,
+    outbox_keep_days: float,
+    output: Path | None,
+    duration_s: float | None,
+    plain: bool,
+    verbose: bool,
+) -> Session:
+    """A session from the options of both; a file that is named has the secret, whatever the environment says."""
+    return Session(
+        aggregator=aggregator,
+        secret=secret_file.read_text().strip() if secret_file else secret,
+        kept=Kept(folder=outbox, sync_ms=outbox_sync_ms, limit_mb=outbox_limit_mb, days=outbox_keep_days),
+        output=output,
+        duration_s=duration_s,
+        plain=plain,
+        verbose=verbose,
+    )
