@@ -19,7 +19,15 @@ from typing import Any
 
 from asyncua.crypto import cert_gen
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_der_private_key,
+    load_pem_private_key,
+)
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from drivers.contract import LinkError
@@ -27,6 +35,7 @@ from drivers.contract import LinkError
 VALID_DAYS = 3650
 """Ten years: a certificate that ends every year stops a skid every year."""
 WARN_BEFORE = datetime.timedelta(days=30)
+NEW_ONE = "have a new one made in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +48,15 @@ class OwnCertificate:
     """The private key, PEM."""
     application_uri: str
     """As the certificate has it: servers compare it with what the client calls itself."""
-    new: bool
+    new: bool = False
     """It has been made just now, so no server can trust it yet."""
+    given: bool = False
+    """The author has it from elsewhere, as from the site's certification authority."""
+
+    @property
+    def renewal(self) -> str:
+        """What to do when it ends."""
+        return NEW_ONE if self.given else f"delete {self.path} for a new one, which the servers must then trust"
 
     @property
     def advice(self) -> str:
@@ -84,6 +100,34 @@ def own_certificate() -> OwnCertificate:
         ) from error
 
 
+def given_certificate(path: Path, key_path: Path) -> OwnCertificate:
+    """A client certificate of the author's own, and its key, both PEM or DER.
+
+    Raises `LinkError` when they cannot be read, or do not belong together.
+    """
+    try:
+        content, key_content = path.read_bytes(), key_path.read_bytes()
+        pem = content.lstrip().startswith(b"-----")
+        certificate = x509.load_pem_x509_certificate(content) if pem else x509.load_der_x509_certificate(content)
+        load = load_pem_private_key if key_content.lstrip().startswith(b"-----") else load_der_private_key
+        key = load(key_content, None)
+        form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+        if key.public_key().public_bytes(*form) != certificate.public_key().public_bytes(*form):
+            raise LinkError(f"private_key {key_path} is not the key of certificate {path}: give the one made with it")
+        der = certificate.public_bytes(Encoding.DER)
+        as_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return OwnCertificate(path, der, as_pem, _uri_of(der), given=True)
+    except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise LinkError(
+            f"certificate {path} or private_key {key_path} cannot be read ({type(error).__name__}): they must be PEM "
+            "or DER, the key without a password"
+        ) from None
+    except (x509.ExtensionNotFound, IndexError):
+        raise LinkError(
+            f"certificate {path} names no application URI: have one made with a URI among its subject alternative names"
+        ) from None
+
+
 def _make(path: Path, key_path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     host = socket.gethostname() or "localhost"
@@ -124,16 +168,16 @@ def single(der: bytes) -> bytes:
     return der[: int.from_bytes(der[2:4], "big") + 4]
 
 
-def expiry_warning(der: bytes, whose: str) -> str:
-    """What to say of a certificate that has ended, or soon will; "" as long as it holds."""
+def expiry_warning(der: bytes, whose: str, advice: str = NEW_ONE, within: datetime.timedelta | None = None) -> str:
+    """What to say of a certificate that has ended, or will `within` so long (else `WARN_BEFORE`); "" if it holds."""
     try:
         end = x509.load_der_x509_certificate(der).not_valid_after_utc
     except ValueError:
         return ""  # some PLCs make certificates that are not quite X.509; those who check signatures notice
     left = end - datetime.datetime.now(datetime.UTC)
-    if left > WARN_BEFORE:
+    if left > (WARN_BEFORE if within is None else within):
         return ""
-    return f"{whose} {'ended' if left.total_seconds() < 0 else 'ends'} on {end:%Y-%m-%d}: have a new one made in time"
+    return f"{whose} {'ended' if left.total_seconds() < 0 else 'ends'} on {end:%Y-%m-%d}: {advice}"
 
 
 class Pins:

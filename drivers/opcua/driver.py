@@ -73,7 +73,7 @@ class OpcUa:
         """Devices that share a session must log in alike, as there is only one login."""
         first, *others = devices
         return [
-            Remark(point.tag, "device", f"{other} and {first} share a session, but not their password", error=True)
+            Remark(point.tag, "device", f"{other} and {first} share a session, but do not log in alike", error=True)
             for other in others
             if devices[other].access != devices[first].access
             for point in points

@@ -14,6 +14,10 @@ from drivers.opcua.codec import status_text
 _CERTIFICATE = "CERTIFICATE"
 """Stands for what to do about our certificate, which only the link knows."""
 _NO_SECURITY = "the server wants security: delete security: none, or name a policy that the server has"
+_CLOCKS = (
+    "set the clocks of this machine and of the server; if they are right, the certificate has ended and a new one is "
+    "needed"
+)
 _USER = "give user and its password, or correct them, and see on the server what this user may do"
 
 _ADVICE: dict[int, str] = {
@@ -28,10 +32,8 @@ _ADVICE: dict[int, str] = {
     StatusCodes.BadCertificateInvalid: _CERTIFICATE,
     StatusCodes.BadCertificateChainIncomplete: _CERTIFICATE,
     StatusCodes.BadCertificateUseNotAllowed: _CERTIFICATE,
-    StatusCodes.BadCertificateTimeInvalid: (
-        "set the clocks of this machine and of the server; if they are right, the certificate has ended and a new one "
-        "is needed"
-    ),
+    StatusCodes.BadCertificateTimeInvalid: _CLOCKS,
+    StatusCodes.BadCertificateIssuerTimeInvalid: _CLOCKS,
     StatusCodes.BadIdentityTokenRejected: _USER,
     StatusCodes.BadIdentityTokenInvalid: _USER,
     StatusCodes.BadUserAccessDenied: _USER,
@@ -44,20 +46,25 @@ _ADVICE: dict[int, str] = {
 }
 
 
-def link_error(endpoint: str, doing: str, error: Exception, timeout_s: float, about_certificate: str = "") -> LinkError:
+def link_error(
+    endpoint: str, doing: str, error: Exception, timeout_s: float, about_certificate: str = "", ended: str = ""
+) -> LinkError:
     """Say what broke while `doing` ("connecting"), and what to do about it.
 
-    `about_certificate` is what to do on the server where it does not trust our certificate.
+    `about_certificate` is what to do on the server where it does not trust our certificate, `ended` which certificates
+    have ended: some servers close the connection for that without a word.
     """
-    return LinkError(f"{endpoint}: {_reason(doing, error, timeout_s, about_certificate)}")
+    return LinkError(f"{endpoint}: {_reason(doing, error, timeout_s, about_certificate, ended)}")
 
 
-def _reason(doing: str, error: Exception, timeout_s: float, about_certificate: str) -> str:
+def _reason(doing: str, error: Exception, timeout_s: float, about_certificate: str, ended: str) -> str:
     match error:
         case ua.UaStatusCodeError():
             advice = _ADVICE.get(error.code)
             if advice is _CERTIFICATE:
                 advice = about_certificate or _NO_SECURITY
+            elif advice is _CLOCKS and ended:
+                advice = f"{ended}; else {advice}"
             return f"{doing} failed, the server says {status_text(error.code)}{f': {advice}' if advice else ''}"
         case TimeoutError():
             return (
@@ -71,7 +78,8 @@ def _reason(doing: str, error: Exception, timeout_s: float, about_certificate: s
         case OSError(errno=errno.EHOSTUNREACH | errno.ENETUNREACH):
             return "no way to the host: check network, cable and address"
         case OSError():
-            return f"the connection was lost while {doing} ({error}): was the server stopped or restarted?"
+            cause = f"{ended}; else was" if ended else "was"
+            return f"the connection was lost while {doing} ({error}): {cause} the server stopped or restarted?"
         case ua.UaError() if "No matching endpoints" in str(error):
             return _NO_SECURITY
         case _:

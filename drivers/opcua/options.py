@@ -51,6 +51,10 @@ class DeviceOptions(Options):
     """The certificate of a user who logs in by it, PEM or DER."""
     user_key: Path | None = None
     """Its private key, PEM or DER."""
+    certificate: Path | None = None
+    """This client's own certificate, PEM or DER, where the site issues them; else one is made and kept."""
+    private_key: Path | None = None
+    """Its private key, PEM or DER."""
     timestamp: Literal["source", "server", "tick"] = "source"
     """Whose time a value carries: the instrument's, the server's, or none but that of our own reading."""
 
@@ -75,6 +79,8 @@ class DeviceOptions(Options):
             raise ValueError("user and user_certificate are two ways to log in: keep one of them")
         if (self.user_certificate is None) != (self.user_key is None):
             raise ValueError("user_certificate and user_key belong together: give both")
+        if (self.certificate is None) != (self.private_key is None):
+            raise ValueError("certificate and private_key belong together: give both")
         passwords = sum(source is not None for source in (self.password_env, self.password_file))
         if passwords and self.user is None:
             raise ValueError("a password without a user: give user")
@@ -100,6 +106,8 @@ class DeviceOptions(Options):
             self.password_file,
             self.user_certificate,
             self.user_key,
+            self.certificate,
+            self.private_key,
         )
 
     @field_validator("endpoint")

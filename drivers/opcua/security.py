@@ -8,6 +8,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import datetime
 import logging
 import os
 from collections.abc import Sequence
@@ -20,7 +21,15 @@ from asyncua.client.client import Client
 from asyncua.crypto import security_policies, uacrypto
 
 from drivers.contract import LinkError
-from drivers.opcua.certificates import OwnCertificate, Pins, expiry_warning, single, thumbprint
+from drivers.opcua.certificates import (
+    OwnCertificate,
+    Pins,
+    expiry_warning,
+    given_certificate,
+    own_certificate,
+    single,
+    thumbprint,
+)
 
 _log = logging.getLogger("skidlink.drivers.opcua")
 
@@ -49,6 +58,8 @@ class Access:
     password_file: Path | None = None
     user_certificate: Path | None = None
     user_key: Path | None = None
+    certificate: Path | None = None
+    private_key: Path | None = None
 
     @property
     def name(self) -> str:
@@ -56,6 +67,12 @@ class Access:
         user = self.user or (self.user_certificate and self.user_certificate.stem)
         security = "" if self.security == "auto" else f", security {self.security}"
         return f"{f' as {user}' if user else ''}{security}{f', {self.mode}' if self.mode else ''}"
+
+    def own_certificate(self) -> OwnCertificate:
+        """The certificate by which the server knows this client; blocks. Raises `LinkError`."""
+        if self.certificate is None or self.private_key is None:
+            return own_certificate()
+        return given_certificate(self.certificate, self.private_key)
 
     def password(self) -> str:
         """Read the password from where the author says. Raises `LinkError` when it is not there."""
@@ -182,10 +199,10 @@ async def log_in(client: Client, endpoint: str, access: Access, choice: Choice, 
         )
 
 
-def expiry_warnings(own: OwnCertificate | None, choice: Choice) -> list[str]:
-    """What to say of certificates that have ended or soon will."""
-    found = expiry_warning(choice.certificate, "the server's certificate") if choice.secured else ""
-    ours = "" if own is None else expiry_warning(own.der, f"this client's certificate {own.path}")
+def expiry_warnings(own: OwnCertificate | None, choice: Choice, within: datetime.timedelta | None = None) -> list[str]:
+    """What to say of certificates that have ended, or will `within` so long, else soon."""
+    found = expiry_warning(choice.certificate, "the server's certificate", within=within) if choice.secured else ""
+    ours = "" if own is None else expiry_warning(own.der, f"our certificate {own.path}", own.renewal, within)
     return [warning for warning in (found, ours) if warning]
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import logging
 import math
 import time
@@ -23,7 +24,7 @@ from asyncua.client.client import Client
 from asyncua.client.ua_session import UaSession
 
 from drivers.contract import LinkError
-from drivers.opcua.certificates import OwnCertificate, Pins, own_certificate
+from drivers.opcua.certificates import OwnCertificate, Pins
 from drivers.opcua.fastpath import DECODING_ERRORS, KeptRead, encoded_token
 from drivers.opcua.faults import link_error
 from drivers.opcua.node_ids import SERVER_STATE
@@ -70,6 +71,8 @@ class Session:
         """Whether `_send` works with the asyncua that is installed."""
         self._access = access or Access()
         self._probing = probing or Probing()
+        self._choice = Choice(NO_POLICY, ua.MessageSecurityMode.None_, b"")
+        """How this session is secured."""
         self._heard = 0.0
         """When the server last answered."""
         self._own: OwnCertificate | None = None
@@ -108,7 +111,7 @@ class Session:
     async def _choose(self) -> Choice:
         """Ask the server what security it offers, and choose; make our certificate if it is the first time."""
         if self._access.security == "none":
-            return Choice(NO_POLICY, ua.MessageSecurityMode.None_, b"")
+            return self._choice
         self._client = client = self._new_client()
         try:
             async with self._deadline("connecting"):
@@ -122,14 +125,19 @@ class Session:
             choice = choose(offers, self._access, seen_secured=_PINS.known(self.endpoint) is not None)
         except ValueError as error:
             raise LinkError(f"{self.endpoint}: {error}") from None
-        self._own = await asyncio.to_thread(own_certificate) if choice.secured else None
-        for warning in expiry_warnings(self._own, choice):
-            if warning not in self._warned:
-                self._warned.add(warning)
-                _log.warning("%s: %s", self.endpoint, warning)
+        self._own = await asyncio.to_thread(self._access.own_certificate) if choice.secured else None
+        self._choice = choice
+        self._look_at_expiry()
         if self._own is not None and self._own.new:
             _log.warning("%s: a client certificate was made: %s", self.endpoint, self._own.advice)
         return choice
+
+    def _look_at_expiry(self) -> None:
+        """Warn once of each certificate that has ended, and once of each that soon will."""
+        for warning in expiry_warnings(self._own, self._choice):
+            if warning not in self._warned:
+                self._warned.add(warning)
+                _log.warning("%s: %s", self.endpoint, warning)
 
     def _knows_inner_parts(self) -> bool:
         """Whether this asyncua is inside as `_send` needs it; if not, all requests go its own way."""
@@ -172,13 +180,11 @@ class Session:
                 transport.abort()  # else what a black hole has not taken keeps the socket open
         await asyncio.sleep(0)  # the transport closes its socket in the loop's next turn
 
-    def broken(self, doing: str, error: Exception) -> LinkError:
+    def broken(self, doing: str, error: Exception, timeout_s: float | None = None) -> LinkError:
         """What an error while `doing` means to the caller of this link."""
-        return link_error(self.endpoint, doing, error, self.timeout_s, self._about_certificate)
-
-    @property
-    def _about_certificate(self) -> str:
-        return "" if self._own is None else self._own.advice
+        advice = "" if self._own is None else self._own.advice
+        ended = "; ".join(expiry_warnings(self._own, self._choice, datetime.timedelta(0)))
+        return link_error(self.endpoint, doing, error, timeout_s or self.timeout_s, advice, ended)
 
     @property
     def _session(self) -> UaSession:
@@ -209,7 +215,7 @@ class Session:
                 yield
             self._heard = time.monotonic()
         except (OSError, *DECODING_ERRORS) as error:
-            raise link_error(self.endpoint, doing, error, seconds, self._about_certificate) from error
+            raise self.broken(doing, error, seconds) from error
 
     def _send(self, kept: KeptRead) -> asyncio.Future[Any]:
         """Send a kept request by the way of asyncua's own, which knows no request but those that it encodes itself."""
@@ -233,6 +239,7 @@ class Session:
         renewal = time.monotonic() + client.secure_channel_timeout / 1000 * _RENEW_AFTER
         while self._lost is None:
             await asyncio.sleep(max(min(self._heard + pause, renewal) - time.monotonic(), 0))
+            self._look_at_expiry()
             try:
                 if time.monotonic() >= renewal:
                     async with self._deadline("renewing the keys of the session"):

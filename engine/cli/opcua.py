@@ -35,6 +35,10 @@ def browse(
     user: Annotated[str | None, typer.Option(help="Who logs in.")] = None,
     password_env: Annotated[str | None, typer.Option(metavar="NAME", help="The variable with the password.")] = None,
     password_file: Annotated[Path | None, typer.Option(help="The file with the password.")] = None,
+    user_certificate: Annotated[Path | None, typer.Option(help="The certificate of a user who logs in by it.")] = None,
+    user_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    certificate: Annotated[Path | None, typer.Option(help="This client's own certificate, if not made by us.")] = None,
+    private_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
     timeout_ms: Annotated[int, typer.Option(help="How long the server may take to answer.")] = 5000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
 ) -> None:
@@ -51,6 +55,10 @@ def browse(
         "user": user,
         "password_env": password_env,
         "password_file": password_file,
+        "user_certificate": user_certificate,
+        "user_key": user_key,
+        "certificate": certificate,
+        "private_key": private_key,
         "timeout_ms": timeout_ms,
     }
     try:

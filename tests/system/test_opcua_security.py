@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,9 +12,13 @@ from typing import Any
 import pytest
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.uaprocessor import UaProcessor
+from asyncua.ua.ua_binary import uatcp_to_binary
+from typer.testing import CliRunner
 
 from drivers.contract import LinkError
 from drivers.opcua.certificates import Pins, data_folder, own_certificate, thumbprint
+from engine.cli.app import app
 from tests.system.opcua_server import (
     SKID,
     Proxy,
@@ -260,6 +265,72 @@ async def test_a_secured_session_survives_the_renewal_of_its_keys(
             while connection.security_token.TokenId < first + 2:
                 await driver.read(0)
         assert driver.image.value(0) == 1.5
+
+
+async def test_a_certificate_that_nears_its_end_in_mid_session_is_told(
+    guarded: SkidServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("drivers.opcua.session.SESSION_TIMEOUT_S", 0.3)
+    async with opened(guarded.endpoint, points(skid_node("FT01"))) as driver:
+        assert "ends on" not in caplog.text
+        monkeypatch.setattr("drivers.opcua.certificates.WARN_BEFORE", datetime.timedelta(days=100))
+        async with asyncio.timeout(5):
+            while "the server's certificate ends on" not in caplog.text:
+                await asyncio.sleep(0.02)
+        await driver.read(0)
+        assert driver.image.value(0) == 1.5  # the session goes on: it is the server that decides
+    assert caplog.text.count("the server's certificate ends on") == 1
+
+
+async def test_a_server_that_refuses_new_keys_breaks_the_link_and_is_told(
+    guarded: SkidServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drivers.opcua.session.CHANNEL_LIFETIME_S", 0.8)
+    monkeypatch.setattr("drivers.opcua.certificates.WARN_BEFORE", datetime.timedelta(0))
+    begin = UaProcessor.open_secure_channel
+
+    def refuse_renewal(self: Any, header: Any, sequence: Any, body: Any) -> None:
+        if not self._connection.is_open():
+            begin(self, header, sequence, body)
+            return
+        status = ua.StatusCode(ua.UInt32(ua.StatusCodes.BadCertificateTimeInvalid))
+        error = ua.ErrorMessage(status, "the certificate has ended")
+        self._transport.write(uatcp_to_binary(ua.MessageType.Error, error))
+
+    monkeypatch.setattr(UaProcessor, "open_secure_channel", refuse_renewal)
+    async with opened(guarded.endpoint, points(skid_node("FT01"))) as driver:
+        link: Any = driver._link
+        async with asyncio.timeout(5):
+            await asyncio.wait([link._upkeep])
+        with pytest.raises(LinkError, match="renewing the keys of the session"):
+            await driver.read(0)
+
+
+async def test_a_client_certificate_of_the_site_is_used(
+    guarded: SkidServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SKIDLINK_DATA", str(tmp_path / "data"))
+    files = tmp_path / "client.der", tmp_path / "client.pem"
+    for file, content in zip(files, make_certificate("A client of the site"), strict=True):
+        file.write_bytes(content)
+    options: dict[str, Any] = {"certificate": files[0], "private_key": files[1]}
+    async with opened(guarded.endpoint, points(skid_node("FT01")), **options) as driver:
+        link: Any = driver._link
+        assert link._client.security_policy.host_certificate == files[0].read_bytes()
+        await driver.read(0)
+        assert driver.image.value(0) == 1.5
+    assert not (data_folder() / "own").exists()
+
+
+async def test_browsing_as_a_user_with_a_certificate(members_only: SkidServer, user_files: tuple[Path, Path]) -> None:
+    arguments = ["opcua", "browse", members_only.endpoint, "--find", "FT01"]
+    as_user = ["--user-certificate", str(user_files[0]), "--user-key", str(user_files[1])]
+    shown = await asyncio.to_thread(CliRunner().invoke, app, [*arguments, *as_user])
+    assert shown.exit_code == 0, shown.output
+    assert "1.5" in shown.stdout
+    refused = await asyncio.to_thread(CliRunner().invoke, app, arguments)
+    assert refused.exit_code == 1
+    assert "give user and its password" in refused.stderr
 
 
 async def test_a_proxy_in_between_is_another_endpoint(guarded: SkidServer) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import asyncua.ua
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.contract import Image, Kind, Quality
@@ -28,6 +28,7 @@ numbers = st.one_of(
 )
 
 
+@settings(deadline=None)
 @given(numbers)
 def test_what_is_written_is_what_is_read(case: tuple[Any, Any]) -> None:
     target, value = case
@@ -39,6 +40,7 @@ def test_what_is_written_is_what_is_read(case: tuple[Any, Any]) -> None:
     assert np.isnan(image.source_time[0])
 
 
+@settings(deadline=None)
 @given(st.sampled_from(list(INTEGERS)), st.integers())
 def test_an_integer_beyond_its_type_is_refused(target: Any, value: int) -> None:
     limits = INTEGERS[target]
@@ -49,6 +51,7 @@ def test_an_integer_beyond_its_type_is_refused(target: Any, value: int) -> None:
             encode(value, target)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_quality_is_by_the_severity_bits(status: int) -> None:
     quality, reason = quality_of(status)

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.contract import Kind, Point
@@ -17,6 +17,7 @@ from drivers.opcua.plan import batches, make_plan
 PLC = DeviceOptions(endpoint="opc.tcp://plc")
 
 
+@settings(deadline=None)
 @given(st.integers(0, 5000), st.integers(0, 700))
 def test_batches_hold_everything_once_in_order_and_keep_the_limit(count: int, limit: int) -> None:
     items = list(range(count))

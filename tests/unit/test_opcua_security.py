@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ import pytest
 from pydantic import ValidationError
 
 from drivers.contract import LinkError, Point
-from drivers.opcua.certificates import Pins, expiry_warning, own_certificate, thumbprint
+from drivers.opcua.certificates import Pins, expiry_warning, given_certificate, own_certificate, thumbprint
 from drivers.opcua.driver import OpcUa
+from drivers.opcua.faults import link_error
 from drivers.opcua.options import DeviceOptions, PointOptions
 from drivers.opcua.security import Access, Choice, choose
 from tests.system.opcua_server import make_certificate
@@ -136,8 +139,41 @@ def test_passwords_come_from_where_they_are_said_to_be(tmp_path: Path, monkeypat
 def test_certificates_that_end_are_told_in_time() -> None:
     der, _ = make_certificate("Ends soon", days=5)
     assert "ends on" in expiry_warning(der, "it")
+    assert expiry_warning(der, "it", within=datetime.timedelta(0)) == ""
     der, _ = make_certificate("Lasts", days=99)
     assert expiry_warning(der, "it") == ""
+
+
+def test_a_certificate_that_has_ended_is_named_where_it_may_be_the_cause() -> None:
+    status = ua.UaStatusCodeError(ua.StatusCodes.BadCertificateTimeInvalid)
+    for error in (status, ConnectionError("connection lost")):
+        told = str(
+            link_error(ENDPOINT, "renewing the keys", error, 2.0, "trust us", "our certificate ended on 2026-01-01")
+        )
+        assert "our certificate ended on 2026-01-01; else" in told
+        assert "ended on" not in str(link_error(ENDPOINT, "renewing the keys", error, 2.0, "trust us"))
+
+
+@pytest.mark.parametrize("form", ["pem", "der"])
+def test_a_given_certificate_is_read_and_must_have_its_key(tmp_path: Path, form: str) -> None:
+    der, key = make_certificate("A client of the site's authority")
+    _, other_key = make_certificate("Another")
+    certificate, private_key = tmp_path / "certificate", tmp_path / "key"
+    pem = ssl.DER_cert_to_PEM_cert(der).encode()
+    certificate.write_bytes(pem if form == "pem" else der)
+    private_key.write_bytes(key)
+    found = given_certificate(certificate, private_key)
+    assert (found.der, found.new) == (der, False)
+    assert found.application_uri == "urn:freeopcua:python:server"
+    assert "delete" not in found.renewal
+    private_key.write_bytes(other_key)
+    with pytest.raises(LinkError, match="is not the key of certificate"):
+        given_certificate(certificate, private_key)
+    private_key.write_bytes(b"junk")
+    with pytest.raises(LinkError, match="must be PEM or DER"):
+        given_certificate(certificate, private_key)
+    with pytest.raises(ValueError, match="certificate and private_key belong together"):
+        DeviceOptions(endpoint=ENDPOINT, certificate=certificate)
 
 
 def test_our_certificate_is_made_once_and_readable_by_us_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
