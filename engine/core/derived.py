@@ -151,13 +151,14 @@ class Derived:
                 column[:] = workspace.x[slots]
             return
         for kind, slots, rows, column in self._outputs:
-            quality, x = workspace.quality[slots], workspace.x[slots]
+            quality, code, x = workspace.quality[slots], workspace.code[slots], workspace.x[slots]
             usable = quality < Quality.STALE
             np.copyto(column, x if kind is TagKind.FLOAT else x != 0, where=usable)
-            cells.known[rows] |= usable
-            cells.quality[rows] = quality
-            cells.reason[rows] = workspace.code[slots]
-        cells.quality_turn += 1
+            if not (np.array_equal(cells.quality[rows], quality) and np.array_equal(cells.reason[rows], code)):
+                cells.known[rows] |= usable
+                cells.quality[rows] = quality
+                cells.reason[rows] = code
+                cells.quality_turn += 1
         self._all_good = workspace.is_sound
 
     def _gather(self) -> bool:

@@ -243,6 +243,19 @@ def test_all_faults_of_all_expressions_are_raised_at_once() -> None:
     assert {fault.tag for fault in raised.value.faults} == {"A", "C"}
 
 
+def test_what_stays_bad_is_written_once() -> None:
+    core = Core([TagSpec("A", FromEngine(Kind.FLOAT)), TagSpec("D", FromExpression("1 / A"))], [])
+    core.set("A", 0.0)
+    for now in (0.0, 1.0, 2.0):
+        core.derive(now)
+    turn = core._cells.quality_turn
+    core.derive(3.0)
+    assert core._cells.quality_turn == turn
+    core.set("A", 4.0)
+    core.derive(4.0)
+    assert core.table.value(core.table.row_of("D")) == 0.25
+
+
 def test_units_become_factors() -> None:
     specs = [
         TagSpec("P", FromEngine(Kind.FLOAT), unit="bar"),
