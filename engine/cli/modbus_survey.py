@@ -25,6 +25,7 @@ from drivers.modbus.survey import Found, Survey
 from drivers.registry import driver_class
 from engine.cli.screen import console_for
 from engine.uod.reader import read_uod
+from engine.uod.units import UnitError, parse_unit
 from uod_examples.skid.replay import ReplayError, replay
 
 
@@ -177,15 +178,32 @@ def _scalar(value: str | float) -> str:
 def import_map(file: Path, device: str, base: int, table: Table) -> int:
     """Print the tags of a vendor's table; exit code 1 where there are rows that cannot be read."""
     try:
-        found = read_map(file.read_text(encoding="utf-8-sig"), device, base=base, table=table)
-    except (OSError, UnicodeDecodeError, DriverError) as error:
+        found = read_map(_text(file.read_bytes()), device, base=base, table=table)
+    except (OSError, DriverError) as error:
         sys.stderr.write(f"{file}: {error}\n")
         return 1
     sys.stdout.write("tags:\n")
     for name, keys in found.tags.items():
+        try:
+            parse_unit(keys.get("unit"))
+        except UnitError as error:
+            found.remarks.append(f"line {found.lines[name]} ({name}): {error}; it was left out")
+            del keys["unit"]
         rest = ", ".join(f"{key}: {_scalar(value)}" for key, value in keys.items())
         sys.stdout.write(f"  {_scalar(name)}: {{{rest}}}\n")
+    for remark in found.remarks:
+        sys.stderr.write(f"{file}: look: {remark}\n")
     for fault in found.faults:
-        sys.stderr.write(f"{file}: {fault}\n")
-    sys.stderr.write(f"{len(found.tags)} tags, {len(found.faults)} rows that could not be read\n")
+        sys.stderr.write(f"{file}: left out: {fault}\n")
+    sys.stderr.write(f"{len(found.tags)} tags, {len(found.faults)} rows left out, {len(found.remarks)} to look at\n")
     return 1 if found.faults else 0
+
+
+def _text(data: bytes) -> str:
+    """The text of a file as spreadsheets write them: UTF-8, UTF-16 with its mark, or else Windows-1252."""
+    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        return data.decode("utf-16", "replace")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")

@@ -129,17 +129,19 @@ def test_a_vendors_table_becomes_tags() -> None:
         "Serial": {"device": "pump", "holding": 109, "type": "string", "length": 8},
         "Old": {"device": "pump", "modicon": "40201", "type": "uint16"},
     }  # fmt: skip
-    assert [fault.split(":")[0] for fault in found.faults] == ["row 6 (Broken)", "row 7 (Odd)", "row 8 (no name)"]
+    assert [fault.split(":")[0] for fault in found.faults] == ["line 6 (Broken)", "line 7 (Odd)", "line 8 (no name)"]
 
 
 def test_a_table_with_functions_and_no_base() -> None:
     found = read_map("name,fc,address\nA,4,5\nB,01,5\nC,9,5\n", "pump")
     assert found.tags == {"A": {"device": "pump", "input": 5}, "B": {"device": "pump", "coil": 5}}
-    assert found.faults == ["row 4 (C): '9' is no table: use one of coil, discrete, input and holding"]
+    assert found.faults == [
+        "line 4 (C): '9' is no table: use one of coil, discrete, input and holding; it says ['C', '9', '5']"
+    ]
 
 
 def test_a_file_without_a_heading_is_refused() -> None:
-    with pytest.raises(DriverError, match="the first line must name the columns, and has none for name and address"):
+    with pytest.raises(DriverError, match="must name the columns, and none has name and address"):
         read_map("1,2,3\n", "pump")
 
 
