@@ -201,7 +201,7 @@ class Link:
     def _broken(self, trouble: str) -> None:
         self.counters.broken += 1
         if self.state is not LinkState.DOWN or trouble != self.trouble:
-            log.warning("%s: down: %s", self.name, trouble)
+            log.warning("down: %s", trouble)  # a driver's error names its link or device
         self._enter(LinkState.DOWN, trouble)
 
     def _silent(self, device: str, trouble: str) -> None:
@@ -209,7 +209,7 @@ class Link:
         self.counters.silent += 1
         rest = self._rests.setdefault(device, _Rest())
         if rest.failures == 0:
-            log.warning("%s: %s does not answer and is probed now and then: %s", self.name, device, trouble)
+            log.warning("%s; from now on it is probed now and then (link %s)", trouble, self.name)
         rest.until = time.monotonic() + backoff_s(rest.failures + 1, LONGEST_REST_S)
         rest.failures += 1
         if self._rests.keys() >= {group.device for group in self.driver.groups}:
