@@ -114,7 +114,7 @@ class Link:
                 except Exception:
                     # A fault in a driver must not end the worker: it is logged whole, and the link counts as broken.
                     log.exception("%s: the driver failed in a way of its own", self.name)
-                    self._broken("the driver failed; the log has the details")
+                    self._broken(f"{self.name}: the driver failed; the log has the details")
                 await self.driver.close()
                 # Only a link that has lasted earns a quick return: one that flaps waits longer and longer.
                 failures = 0 if time.monotonic() - opened > LONGEST_WAIT_S else failures + 1
