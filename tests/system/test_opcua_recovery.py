@@ -134,12 +134,12 @@ async def test_a_time_out_that_is_given_holds_though_values_become_stale(plc: Sk
     async with FaultProxy("127.0.0.1", plc.port) as proxy:
         endpoint = f"opc.tcp://127.0.0.1:{proxy.port}"
         async with opened(endpoint, on, timeout_ms=2000) as driver:
-            proxy.delay = 0.5
+            proxy.delay = 0.3
             await driver.read(0)
             assert driver.image.value(0) == 255
             proxy.delay = 0.0
         async with opened(endpoint, on) as driver:
-            proxy.delay = 0.5
+            proxy.delay = 0.3
             with pytest.raises(LinkError, match=r"no answer within 0\.15 s while reading: .*raise timeout_ms"):
                 await driver.read(0)
 

@@ -78,8 +78,13 @@ async def test_no_initial_value_is_lost(plc: SkidServer) -> None:
     async with opened(plc.endpoint, follow(*map(skid_node, names)), **FAST) as driver:
         await driver.read(0)
         assert [driver.image.value(row) for row in range(400)] == list(range(400))
-        for number, name in enumerate(names):
-            await put(plc, name, ua.DataValue(ua.Variant(number + 1000, V.Int32)))
+        changes = [
+            plc.server.write_attribute_value(
+                ua.NodeId(name, plc.index), ua.DataValue(ua.Variant(number + 1000, V.Int32))
+            )
+            for number, name in enumerate(names)
+        ]
+        await asyncio.to_thread(plc.run, _all(changes))
         last = [number + 1000 for number in range(400)]
         await until(driver, lambda: [driver.image.value(row) for row in range(400)] == last)
     plc.set_limit(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall, 0)
