@@ -85,14 +85,15 @@ class Survey:
                 raise
 
     async def explore(
-        self, found: Found, tables: Sequence[Table], last: int, most: int, step: Callable[[], None]
+        self, found: Found, tables: Sequence[Table], last: int, most: int, step: Callable[[int], None]
     ) -> None:
         """Find the readable ranges up to the address `last`, in at most `most` requests a table.
 
-        `step` is called with each request.
+        `step` is called with how many addresses have been settled, `last + 1` in all for each table.
         """
         for table in tables:
             left = most
+            unsettled = last + 1
             readable: list[tuple[int, int]] = []
             waiting = [
                 (begin, min(begin + MAX_READ_REGISTERS, last + 1)) for begin in range(0, last + 1, MAX_READ_REGISTERS)
@@ -103,18 +104,22 @@ class Survey:
                     found.complete = False
                     break
                 left -= 1
-                step()
                 begin, end = waiting.pop()
                 reply = await self.ask(found.device_id, table, begin, end - begin)
+                if isinstance(reply, Refusal) and reply.code == 1:
+                    break  # the device has no such table
+                if not isinstance(reply, bytes) and end - begin > 1:
+                    middle = (begin + end) // 2
+                    waiting += [(middle, end), (begin, middle)]
+                    continue
+                unsettled -= end - begin
+                step(end - begin)
                 if isinstance(reply, bytes):
                     if readable and readable[-1][1] == begin - 1:
                         begin = readable.pop()[0]
                     readable.append((begin, end - 1))
-                elif isinstance(reply, Refusal) and reply.code == 1:
-                    break  # the device has no such table
-                elif end - begin > 1:
-                    middle = (begin + end) // 2
-                    waiting += [(middle, end), (begin, middle)]
+            if unsettled:
+                step(unsettled)  # given up, or never there
             if readable:
                 found.ranges[table] = readable
 

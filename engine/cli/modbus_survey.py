@@ -6,11 +6,11 @@ import asyncio
 import json
 import re
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table as Grid
 
 from drivers.contract import DriverError
@@ -54,18 +54,22 @@ async def scan(link: str, ids: str, last: int, requests: int, timeout_ms: int, d
     wanted = _ids(ids)
     survey = Survey(reach(link), wanted, timeout_ms=timeout_ms)
     screen = console_for(sys.stderr)
-    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
-    with Progress(*columns, console=screen, transient=True) as progress:
-        task = progress.add_task("looking for devices", total=None)
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=screen, transient=True, disable=not screen.is_terminal) as progress:
+
+        def begin(what: str, total: int) -> Callable[[int], None]:
+            """A bar on a terminal, a line in a file or pipe."""
+            task = progress.add_task(what, total=total)
+            if not screen.is_terminal:
+                screen.print(f"{what} ({total})", highlight=False)
+            return lambda done: progress.advance(task, done)
+
         async with survey.opened():
-            found = await survey.present(
-                lambda device_id: progress.update(task, description=f"device id {device_id} of {wanted[-1]}")
-            )
+            step = begin("device ids", len(wanted))
+            found = await survey.present(lambda _: step(1))
             for each in found:
-                label = f"readable ranges of device id {each.device_id}"
-                await survey.explore(
-                    each, list(Table), last, requests, lambda label=label: progress.update(task, description=label)
-                )
+                step = begin(f"addresses of device id {each.device_id}", len(Table) * (last + 1))
+                await survey.explore(each, list(Table), last, requests, step)
             cells = {each.device_id: await survey.cells(each) for each in found} if dump else {}
             for each in found:
                 await survey.identify(each)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import pty
+import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import termios
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +38,15 @@ async def port() -> AsyncIterator[int]:
         yield port
 
 
+@pytest.fixture
+def port_of_a_server() -> Iterator[str]:
+    """The same server, for tests that run programs and wait for them; as HOST:PORT."""
+    with subprocess.Popen(pymodbus_server("tcp", "socket"), stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        yield f"127.0.0.1:{server.stdout.readline().split()[1]}"
+        server.terminate()
+
+
 def skidlink(*words: str | Path, code: int = 0) -> str:
     """Run a command in this process, and give back what it says."""
     done = CliRunner().invoke(app, ["modbus", *map(str, words)])
@@ -44,12 +58,13 @@ async def test_devices_and_their_ranges_are_found(port: int, monkeypatch: pytest
     monkeypatch.setattr(survey_module, "PAUSE_S", 0.0)
     survey = Survey(reach(f"127.0.0.1:{port}"), [1, 2], timeout_ms=2000)
     asked: list[int] = []
-    steps: list[None] = []
+    steps: list[int] = []
     async with survey.opened():
         found = await survey.present(asked.append)
         assert [each.device_id for each in found] == [1, 2]
         assert asked == [1, 2]
-        await survey.explore(found[0], list(Table), 500, 1000, lambda: steps.append(None))
+        await survey.explore(found[0], list(Table), 500, 1000, steps.append)
+        assert sum(steps) == 4 * 501, "each address of each table is settled once"
         assert found[0].ranges == {
             Table.COIL: [(0, 63)], Table.DISCRETE: [(0, 63)], Table.HOLDING: [(0, 399)], Table.INPUT: [(0, 399)],
         }  # fmt: skip
@@ -57,7 +72,8 @@ async def test_devices_and_their_ranges_are_found(port: int, monkeypatch: pytest
         cells = await survey.cells(found[0])
         assert cells["holding"] == {address: address for address in range(400)}
         assert [cells["coil"][address] for address in range(4)] == [0, 1, 1, 0]
-        await survey.explore(found[1], [Table.HOLDING], 500, 2, lambda: None)
+        await survey.explore(found[1], [Table.HOLDING], 500, 2, steps.append)
+        assert sum(steps) == 5 * 501, "what was given up counts, too"
         assert not found[1].complete
         assert found[1].ranges == {Table.HOLDING: [(0, 249)]}
 
@@ -71,7 +87,7 @@ async def test_a_line_with_a_device_that_knows_no_identification(tmp_path: Path)
         async with survey.opened():
             (found,) = await survey.present(lambda _: None)
             assert found.device_id == 1
-            await survey.explore(found, [Table.HOLDING], 200, 20, lambda: None)
+            await survey.explore(found, [Table.HOLDING], 200, 20, lambda _: None)
             assert found.ranges == {Table.HOLDING: [(0, 200)]}
             await survey.identify(found)
             assert found.identity == {}
@@ -88,18 +104,13 @@ async def test_what_a_device_says_it_is(port: int) -> None:
         await driver.close()
 
 
-def test_a_scan_is_kept_and_replayed(tmp_path: Path) -> None:
-    slave = subprocess.Popen(pymodbus_server("tcp", "socket"), stdout=subprocess.PIPE, text=True)
-    try:
-        assert slave.stdout is not None
-        port = slave.stdout.readline().split()[1]
-        kept = tmp_path / "kept.json"
-        said = skidlink("scan", f"127.0.0.1:{port}", "--ids", "1-2", "--last", "40", "--dump", kept)
-        assert "0-40" in said
-        assert "Skidlink, TEST" in said
-    finally:
-        slave.terminate()
-        slave.communicate()
+def test_a_scan_is_kept_and_replayed(port_of_a_server: str, tmp_path: Path) -> None:
+    kept = tmp_path / "kept.json"
+    said = skidlink("scan", port_of_a_server, "--ids", "1-2", "--last", "40", "--dump", kept)
+    assert "0-40" in said
+    assert "Skidlink, TEST" in said
+    for line in ("device ids (2)", "addresses of device id 1 (164)", "addresses of device id 2 (164)"):
+        assert line in said.splitlines(), "in a pipe there is a line for each bar"
     replay = subprocess.Popen([SKIDLINK, "modbus", "replay", kept, "--port", "0"], stdout=subprocess.PIPE, text=True)
     try:
         assert replay.stdout is not None
@@ -121,6 +132,27 @@ def test_a_scan_is_kept_and_replayed(tmp_path: Path) -> None:
     finally:
         replay.terminate()
         replay.communicate()
+
+
+def test_a_terminal_shows_bars_that_fill(port_of_a_server: str) -> None:
+    master, slave = pty.openpty()
+    termios.tcsetwinsize(slave, (24, 100))
+    scan = [SKIDLINK, "modbus", "scan", port_of_a_server, "--ids", "1-3", "--last", "40"]
+    with subprocess.Popen(
+        scan, stdout=subprocess.DEVNULL, stderr=slave, env={**os.environ, "TERM": "xterm-256color"}
+    ) as running:
+        os.close(slave)
+        shown = b""
+        with suppress(OSError):  # the end of the last program on a terminal is an error on Linux
+            while data := os.read(master, 65_536):
+                shown += data
+        assert running.wait() == 0
+    os.close(master)
+    text = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", shown.decode())
+    assert "3/3" in text
+    assert "addresses of device id 2" in text
+    assert "164/164" in text
+    assert "━" in text
 
 
 def test_a_vendors_table_is_printed_as_tags(tmp_path: Path) -> None:
