@@ -154,10 +154,11 @@ class Outbox:
     async def next(self) -> Entry | None:
         """The oldest entry, which stays; None when there is none."""
         while not self._window and self._beyond:
+            newest = self._newest  # what comes while we ask is not in the answer
             found = await self._store.ask(lambda db: _entries(db, self._read))
             self._window.extend(found)
             self._window_bytes = sum(len(entry.body) for entry in found)
-            self._read = found[-1].number if found else self._newest
+            self._read = found[-1].number if found else newest
             self._beyond = self._read < self._newest
             self._signal()
         return self._window[0] if self._window else None

@@ -178,6 +178,16 @@ async def test_a_connection_that_falls_behind_gets_a_snapshot_instead(monkeypatc
         assert await outbox.next() is None
 
 
+async def test_what_is_put_while_the_store_is_asked_comes_in_its_turn() -> None:
+    async with outbox_of() as outbox:
+        asked = asyncio.ensure_future(outbox.next())
+        await asyncio.sleep(0)
+        outbox.put(started("A"))
+        outbox.put(frame(2.0))
+        await asked
+        assert await delivered(outbox) == ["start", "2"]
+
+
 def values(bodies: Sequence[bytes]) -> dict[str, Any]:
     """What an aggregator shows in the end, and nothing older on the way."""
     shown: dict[str, Any] = {}
