@@ -369,3 +369,5 @@ async def test_what_was_written_is_read_back_where_it_is_asked_for(skid: Skid) -
             1: "B: holding 110 was written, but holds 7 and not 9: does the device limit or round it? "
             "read_back_tolerance lets it differ",
         }
+        refused = await driver.write({2: 11})
+        assert "C: holding 120 was written, but holds 8 and not 11" in refused[2], "3 is more than the tolerance of 2"
