@@ -25,7 +25,8 @@ from engine.backoff import backoff_s
 from engine.store import Store
 from engine.uplinks.address import parse_address
 from engine.uplinks.contract import Engine, TagsFrame, UplinkStatus
-from engine.uplinks.outbox import Entry, Outbox
+from engine.uplinks.entries import Entry
+from engine.uplinks.outbox import Outbox
 from engine.uplinks.plot_log import is_recorded, newest_stored
 from engine.uplinks.registration import RefusedError, register
 from engine.uplinks.splitting import parts_of

@@ -17,18 +17,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import sqlite3
 from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final
-
-import orjson
+from typing import Final
 
 from engine.store import Store
 from engine.system import NEARLY_FULL
 from engine.uplinks.contract import TagsFrame
+from engine.uplinks.entries import (
+    Entry,
+    Kind,
+    bytes_in_use,
+    drop_done_with,
+    drop_older,
+    drop_run,
+    drop_stored,
+    entries_after,
+    insert,
+    newest_and_count,
+    oldest_run,
+)
 from engine.uplinks.thinning import merge_oldest
 from protocol.engine_messages import EngineMessage, ErrorLogMsg, RunStartedMsg, RunStoppedMsg
 from protocol.frames import message_body, tags_updated_body
@@ -39,34 +46,7 @@ LIMIT_BYTES: Final = 512 * 2**20
 """More than a day of 20 changed tags, of 150 bytes each, every 200 ms."""
 MAX_AGE_S: Final = 14 * 86_400.0
 WINDOW_BYTES: Final = 16 * 2**20
-CHUNK: Final = 200
-"""Entries that are read from the store at a time."""
 THINNED_TO: Final = 0.9
-
-
-class Kind(StrEnum):
-    """What an entry is to the life of a run."""
-
-    START = "start"
-    SAMPLE = "sample"
-    EVENT = "event"
-    """Neither, and never given up."""
-    STOP = "stop"
-    NOW = "now"
-    """Of this moment, in memory only."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One message, encoded."""
-
-    number: int
-    """Greater than that of every earlier one; 0 for what holds only now."""
-    kind: Kind
-    run: str
-    tick: float
-    """Of a sample, unix seconds; else 0."""
-    body: bytes
 
 
 class Outbox:
@@ -82,7 +62,7 @@ class Outbox:
         """There may be more in the store than in the window; it has not been looked into yet."""
         self._read = 0
         """The number of the last entry that has been in the window."""
-        self._newest, self.waiting = store.recall(_newest_and_count) or (0, 0)
+        self._newest, self.waiting = store.recall(newest_and_count) or (0, 0)
         self._start: Entry | None = None
         """The start of the run that is active."""
         self._acknowledged = ("", -math.inf)
@@ -132,8 +112,7 @@ class Outbox:
     def _keep(self, kind: Kind, run: str, tick: float, body: bytes) -> Entry:
         self._newest += 1
         entry = Entry(self._newest, kind, run, tick, body)
-        row = (entry.number, kind.value, run, tick, 0, body)
-        self._store.do(lambda db: db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", row))
+        self._store.do(lambda db: insert(db, entry))
         if self._beyond or self._window_bytes + len(body) > WINDOW_BYTES:
             self._beyond = True
             self.waiting += 1
@@ -155,7 +134,7 @@ class Outbox:
         """The oldest entry, which stays; None when there is none."""
         while not self._window and self._beyond:
             newest = self._newest  # what comes while we ask is not in the answer
-            found = await self._store.ask(lambda db: _entries(db, self._read))
+            found = await self._store.ask(lambda db: entries_after(db, self._read))
             self._window.extend(found)
             self._window_bytes = sum(len(entry.body) for entry in found)
             self._read = found[-1].number if found else newest
@@ -180,13 +159,11 @@ class Outbox:
         self.waiting -= 1
         self._signal()
         if entry.kind is Kind.STOP:
-            self._store.do(
-                lambda db: db.execute("DELETE FROM entry WHERE run = ? AND number <= ?", (entry.run, entry.number))
-            )
+            self._store.do(lambda db: drop_run(db, entry.run, entry.number))
         elif entry.kind is Kind.SAMPLE:
             self._acknowledged = (entry.run, entry.tick)
-            before = (entry.run, entry.number, entry.tick - self.retain_s)
-            self._store.do(lambda db: db.execute(_DONE_WITH, before))
+            before = entry.tick - self.retain_s
+            self._store.do(lambda db: drop_done_with(db, entry, before))
 
     # A new connection
 
@@ -205,14 +182,14 @@ class Outbox:
 
     async def first_run(self) -> tuple[Entry, bool] | None:
         """The start of the oldest run that is in here, and whether its end is, too."""
-        found = await self._store.ask(_first_run)
+        found = await self._store.ask(oldest_run)
         if found is None and self._start is not None:  # the disk takes nothing now
             return self._start, False
         return found
 
     async def forget(self, run: str) -> None:
         """Let go of a whole run: the other side has its record."""
-        await self._store.ask(lambda db: db.execute("DELETE FROM entry WHERE run = ?", (run,)).rowcount)
+        await self._store.ask(lambda db: drop_run(db, run, self._newest))
 
     async def rewind(self, start: Entry | None = None, newest_stored: float | None = None) -> None:
         """Begin anew with all that is kept; of the run of `start`, with what comes after the newest sample that the
@@ -220,19 +197,19 @@ class Outbox:
         if start is not None:
             run, acknowledged = self._acknowledged
             stored = newest_stored if newest_stored is not None else acknowledged if run == start.run else -math.inf
-            await self._store.ask(lambda db: _drop_stored(db, start.run, stored))
+            await self._store.ask(lambda db: drop_stored(db, start.run, stored))
         self._window.clear()
         self._window_bytes = 0
         self._read = 0 if start is None else start.number
         self._beyond = True
         asked_at = self._newest
-        _, count = await self._store.ask(lambda db: _newest_and_count(db, self._read))
+        _, count = await self._store.ask(lambda db: newest_and_count(db, self._read))
         self.waiting = count + self._newest - asked_at
         self._signal()
 
     async def maintain(self) -> None:
         """Keep within the bounds: give up what is too old; merge samples of neighbouring ticks, oldest first."""
-        old, used = await self._store.ask(self._drop_old)
+        old, used = await self._store.ask(lambda db: drop_older(db, self._max_age_s))
         if old:
             log.error("%d samples waited for more than %g days and are given up", old, self._max_age_s / 86_400)
             self.lost += old
@@ -241,14 +218,7 @@ class Outbox:
             log.warning("the outbox is %.0f %% full; when it is full the oldest samples are thinned", 100 * self.fill)
         if used > self._limit:
             while used > THINNED_TO * self._limit and await self._store.ask(merge_oldest):
-                used = await self._store.ask(_used)
-
-    def _drop_old(self, db: sqlite3.Connection) -> tuple[int, int]:
-        """How many samples were too old, and how many bytes are in use without them."""
-        (newest,) = db.execute("SELECT max(tick) FROM entry WHERE kind = 'sample'").fetchone()
-        before = (newest or 0.0) - self._max_age_s
-        dropped = db.execute("DELETE FROM entry WHERE kind = 'sample' AND tick < ?", (before,)).rowcount
-        return dropped, _used(db)
+                used = await self._store.ask(bytes_in_use)
 
     def _signal(self) -> None:
         """Say whether there may be something; counts are for people, and thinning makes them too high."""
@@ -259,55 +229,3 @@ class Outbox:
             self.waiting = 0
             self._filled.clear()
             self._emptied.set()
-
-
-_DONE_WITH: Final = "DELETE FROM entry WHERE run = ? AND number <= ? AND kind = 'sample' AND tick < ?"
-
-
-def _newest_and_count(db: sqlite3.Connection, after: int = 0) -> tuple[int, int]:
-    """The number of the newest entry, and how many come after a number."""
-    (newest,) = db.execute("SELECT coalesce(max(number), 0) FROM entry").fetchone()
-    (count,) = db.execute("SELECT count(*) FROM entry WHERE number > ?", (after,)).fetchone()
-    return newest, count
-
-
-def _entries(db: sqlite3.Connection, after: int) -> list[Entry]:
-    rows = db.execute(
-        "SELECT number, kind, run, tick, body FROM entry WHERE number > ? ORDER BY number LIMIT ?", (after, CHUNK)
-    )
-    return [_entry(row) for row in rows]
-
-
-def _entry(row: Sequence[Any]) -> Entry:
-    number, kind, run, tick, body = row
-    return Entry(number, Kind(kind), run, tick, body)
-
-
-def _first_run(db: sqlite3.Connection) -> tuple[Entry, bool] | None:
-    row = db.execute(
-        "SELECT number, kind, run, tick, body FROM entry WHERE kind = 'start' ORDER BY number LIMIT 1"
-    ).fetchone()
-    if row is None:
-        return None
-    start = _entry(row)
-    ended = db.execute("SELECT 1 FROM entry WHERE kind = 'stop' AND run = ?", (start.run,)).fetchone() is not None
-    return start, ended
-
-
-def _drop_stored(db: sqlite3.Connection, run: str, newest_stored: float) -> None:
-    """Drop the samples that are stored already. Where devices stamp their values, a whole sample can be older than its
-    tick; so the first one that seems newer is looked into."""
-    db.execute("DELETE FROM entry WHERE run = ? AND kind = 'sample' AND tick <= ?", (run, newest_stored))
-    first = db.execute(
-        "SELECT number, body FROM entry WHERE run = ? AND kind = 'sample' ORDER BY number LIMIT 1", (run,)
-    ).fetchone()
-    if first is not None and max(tag["tick_time"] for tag in orjson.loads(first[1])["tags"]) <= newest_stored:
-        db.execute("DELETE FROM entry WHERE number = ?", (first[0],))
-
-
-def _used(db: sqlite3.Connection) -> int:
-    """Bytes of the file that are in use."""
-    (pages,), (free,), (size,) = (
-        db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count", "page_size")
-    )
-    return (pages - free) * size

@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from engine.store import Store
+from engine.uplinks import entries, thinning
 from engine.uplinks import outbox as module
-from engine.uplinks import thinning
 from engine.uplinks.contract import TagsFrame
-from engine.uplinks.outbox import Kind, Outbox
+from engine.uplinks.entries import Kind
+from engine.uplinks.outbox import Outbox
 from protocol.engine_messages import ControlStateMsg, ErrorLogMsg, RunStartedMsg, RunStoppedMsg
 from protocol.models import ControlState, ErrorLog, ErrorLogEntry, MethodState, RunLog
 
@@ -155,7 +156,7 @@ async def test_it_goes_on_where_an_earlier_life_has_ended(tmp_path: Path) -> Non
 @pytest.mark.parametrize("chunk", [1, 7, 200])
 async def test_what_does_not_fit_into_the_window_comes_in_its_turn(monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
     monkeypatch.setattr(module, "WINDOW_BYTES", 1000)
-    monkeypatch.setattr(module, "CHUNK", chunk)
+    monkeypatch.setattr(entries, "CHUNK", chunk)
     async with outbox_of() as outbox:
         outbox.put(started("A"))
         names: list[str] = []
