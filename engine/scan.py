@@ -142,6 +142,10 @@ class Scan:
         """Lay the table out for the images as they are; a driver that has learned its types has a new one."""
         self._images = [link.image for link in self._links]
         core = Core(self._specs, self._images)
+        for fault in core.unfit:
+            log.error(
+                "%s is left out: %s; its device has another type than the expression needs", fault.tag, fault.message
+            )
         self._publisher = Publisher(core.table)
         return core
 

@@ -61,7 +61,8 @@ class OpcUa:
         """What the log has said already, so that it does not at each connect."""
         self.groups: Sequence[Group] = self._plan.groups
         self.plan: Sequence[str] = self._plan.lines(limit=0)
-        self.image = Image([place.kind for place in self._plan.places])
+        places = self._plan.places
+        self.image = Image([place.kind for place in places], [place.declared is not None for place in places])
 
     @staticmethod
     def link_name(options: opcua_options.DeviceOptions, /) -> str:
