@@ -166,7 +166,10 @@ class Connection(asyncio.BufferedProtocol):
         if batch is not None:
             batch.device.counters.bytes_received += nbytes
         try:
-            for number, device_id, pdu in self._frames.received(nbytes):
+            frames = self._frames.received(nbytes)
+            if len(frames) > 1 and not self.transactions.numbered:
+                frames = self.transactions.undoubted(frames, now)
+            for number, device_id, pdu in frames:
                 answered = self.transactions.answered(number, device_id, pdu, now)
                 if answered is not None and batch is not None:
                     self._take(batch, *answered, now)

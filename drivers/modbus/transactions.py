@@ -12,6 +12,8 @@ Rules of this file:
 * A device answers in the order in which it was asked. So an answer that can only be that to the open request settles
   all that was owed before it, and before a request that a debt could be mistaken for comes one that none can be: the
   request of `probe`.
+* Where answers bear no transaction id and one has come that nobody waited for, the line brings answers twice: for some
+  time every answer of that device is reckoned with once more, as a debt.
 * The one question that may be answered by what is late is the same question of the same exchange, repeated.
 """
 
@@ -21,7 +23,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from drivers.modbus.counters import DeviceCounters, LinkCounters
-from drivers.modbus.frames import FramingError
+from drivers.modbus.frames import Frame, FramingError
 from drivers.modbus.pdu import Flaw, Refusal, Reply, Request, place_of, read
 
 DEBT_LIFETIME_S = 60.0
@@ -43,6 +45,8 @@ class Transaction:
     exchange: int
     """Which of the caller's lists it belongs to."""
     is_probe: bool = False
+    is_answered: bool = False
+    """Its answer has come, and may come again."""
 
     def is_repeat_of(self, other: Transaction) -> bool:
         """Whether an answer to either is one to the other."""
@@ -52,12 +56,14 @@ class Transaction:
 class Transactions:
     """The open requests of one connection, oldest first, and the answers that it still owes."""
 
-    __slots__ = ("_counters", "_debts", "_exchange", "_last", "_open", "numbered")
+    __slots__ = ("_counters", "_debts", "_doubling", "_exchange", "_last", "_open", "numbered")
 
     def __init__(self, counters: LinkCounters, *, numbered: bool = True) -> None:
         self._counters = counters
         self._open: dict[int, Transaction] = {}
         self._debts: dict[int, tuple[float, Transaction]] = {}
+        self._doubling: dict[int, float] = {}
+        """device id -> until when its answers are reckoned with twice"""
         self._last = 0
         self._exchange = 0
         self.numbered = numbered
@@ -136,6 +142,9 @@ class Transactions:
             counters.round_trips.append(now - transaction.sent)
             if self._debts and not self.numbered:
                 self._settle(transaction)
+            if self._doubles(device_id, now):
+                transaction.is_answered = True
+                self._owe(transaction, now)
         elif isinstance(reply, Refusal):
             counters.exceptions[reply.code] += 1
             counters.round_trips.append(now - transaction.sent)
@@ -181,12 +190,43 @@ class Transactions:
                 del self._open[is_open.number]
                 return is_open
             owed = suspects
+        if owed and not owed[0].is_answered:
+            owed[0].counters.late += 1
+            if self._doubles(device_id, now):
+                owed[0].is_answered = True
+            else:
+                del self._debts[owed[0].number]
+            return None
         if owed:
             del self._debts[owed[0].number]
-            owed[0].counters.late += 1
-        else:
+        if owed and pdu[0] & 0x80:  # any request can have this answer, so it is no sign of another one that came twice
             self._counters.unasked += 1
+        else:
+            self._unasked(device_id, now)
         return None
+
+    def _doubles(self, device_id: int, now: float) -> bool:
+        return bool(self._doubling) and now < self._doubling.get(device_id, 0.0)
+
+    def _unasked(self, device_id: int, now: float) -> None:
+        self._counters.unasked += 1
+        self._doubling[device_id] = now + DEBT_LIFETIME_S
+
+    def undoubted(self, frames: list[Frame], now: float) -> list[Frame]:
+        """Frames that came together, without those of which any could be the one answer that is due.
+
+        For answers that bear no transaction id: a second answer to the request before, and this one's own, for one.
+        """
+        is_open = next(iter(self._open.values()), None)
+        if is_open is None or self._owed(is_open.device_id, now):
+            return frames
+        device_id, check = is_open.device_id, is_open.request.check
+        due = [frame for frame in frames if frame[1] == device_id and not isinstance(check(frame[2]), Flaw)]
+        if all(frame == due[0] for frame in due):
+            return frames
+        for _ in due:
+            self._unasked(device_id, now)
+        return [frame for frame in frames if frame not in due]
 
     def _settle(self, answered: Transaction) -> None:
         """Forget what a device owed before a request that it has answered."""

@@ -345,6 +345,41 @@ async def test_answers_late_by_one_request_reach_no_other_tag(tmp_path: Path, fr
         assert counters.timeouts >= 3
 
 
+@pytest.mark.parametrize("framing", ["rtu", "ascii"])
+async def test_duplicated_answers_reach_no_other_tag(tmp_path: Path, framing: str) -> None:
+    """Each answer comes twice: at once, or the second one only with the next answer. All blocks are of one length."""
+    line = PtyLine(tmp_path)
+    served = Served(f"modbus-{framing}", port_options(line) | ({"databits": 8} if framing == "ascii" else {}))
+    held: list[bytes] = []
+    passed = 0
+
+    def twice(data: bytes) -> bytes:
+        nonlocal passed
+        passed += 1
+        due = b"".join(held)
+        held.clear()
+        if passed % 2:
+            return due + data + data
+        held.append(data)
+        return due + data
+
+    line.to_driver = twice
+    points = [point(f"T{address}", holding=address) for address in (10, 40, 70, 100)]
+    good = 0
+    async with (
+        line.plugged(),
+        serving(*pymodbus_server("serial", framing, line.ends[1])),
+        served.driven(points, timeout_ms=100, retries=2) as driver,
+    ):
+        for _ in range(6):
+            await driver.read(0)
+            for row, address in enumerate((10, 40, 70, 100)):
+                if driver.image.quality[row] == Quality.GOOD:
+                    assert driver.image.value(row) == address
+                    good += 1
+    assert good >= 20, "and they cost next to nothing"
+
+
 async def test_a_certificate_that_nobody_trusts_is_refused(tmp_path: Path) -> None:
     certificate, other = make_certificate(tmp_path / "server.pem"), make_certificate(tmp_path / "other.pem")
     async with serving(*pymodbus_server("tls", "socket", certificate)) as port:

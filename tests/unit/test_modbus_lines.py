@@ -221,6 +221,47 @@ def test_no_value_reaches_another_request_when_answers_come_late_or_never(script
             slave.bring("" if action == "bring" else action)
 
 
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["exchange", "ask", "ask", "ask", "bring", "bring", "twice", "twice", "lose"]),
+            st.integers(0, 5),
+            st.integers(1, 2),
+        ),
+        max_size=80,
+    )
+)
+def test_no_value_reaches_another_request_when_answers_come_twice(script: list[tuple[str, int, int]]) -> None:
+    """The second time is at any moment before the next answer, once the line has shown that it does so."""
+    slave = Slave()
+    assert slave.transactions.answered(0, 1, b"\3\2\0\7", 0.0) is None
+    last = b""
+    for action, address, count in script:
+        if action == "exchange":
+            slave.give_up()
+            slave.transactions.new_exchange()
+        elif action == "ask":
+            slave.give_up()
+            slave.ask(10 * address, count)
+        elif slave.answers and action == "lose":
+            slave.answers.pop(0)
+        elif slave.answers:
+            if action == "twice" and slave.answers[0] is not last:
+                slave.answers.insert(0, slave.answers[0])
+            last = slave.answers[0]
+            slave.bring()
+
+
+def test_answers_that_come_together_where_one_is_due_are_not_trusted() -> None:
+    slave = Slave()
+    slave.ask(10, 1)
+    first, other = (0, 1, b"\3\2\0\12"), (0, 1, b"\3\2\0\13")
+    assert slave.transactions.undoubted([first, first], 0.0) == [first, first]
+    assert slave.transactions.undoubted([first, (0, 2, other[2])], 0.0) == [first, (0, 2, other[2])]
+    assert slave.transactions.undoubted([first, other], 0.0) == []
+    assert slave.link.unasked == 2
+
+
 def test_after_a_time_out_a_probe_tells_late_from_due() -> None:
     slave = Slave()
     slave.ask(0, 2)
