@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -81,11 +82,14 @@ class LoggedRun:
         await self.delivered()
         path = f"/api/recent_runs/{self.id}"
         await aggregator.until(path, lambda run: run["run_id"] == self.id)
-        ticks = self._check_plot_log(await aggregator.get(f"{path}/plot_log"))
+        plot_log = await aggregator.get(f"{path}/plot_log")
+        stored = self._check_plot_log(plot_log)
         archive = await aggregator.get(f"{path}/archive")
         assert archive == {"content": f"archive of {self.id}\n", "filename": f"{self.id}.txt"}
         exported = exported_column(await aggregator.get(f"{path}/csv_json"), "Counter")
-        assert exported == list(ticks.values())
+        rows = sorted({value["tick_time"] for entry in plot_log["entries"].values() for value in entry["values"]})
+        places = [max(0, bisect_right(list(stored), tick) - 1) for tick in rows]
+        assert exported == [list(stored.values())[place] for place in places], "a row has the last value that there is"
         runs = [run for run in await aggregator.get("/api/recent_runs/") if run["run_id"] == self.id]
         assert len(runs) == 1, "one record of the run"
 

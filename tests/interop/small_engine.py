@@ -14,6 +14,7 @@ from protocol.engine_messages import (
     ControlStateMsg,
     EngineMessage,
     RegisterEngineMsg,
+    RunLogMsg,
     RunStartedMsg,
     RunStoppedMsg,
     UodInfoMsg,
@@ -44,6 +45,7 @@ class SmallEngine:
         self.interval_s = 0.0
         """how often the aggregator logs"""
         self.run_id: str | None = None
+        self.run_log: RunLogMsg | None = None
 
     def registration(self) -> RegisterEngineMsg:
         return RegisterEngineMsg(
@@ -93,7 +95,8 @@ class SmallEngine:
 
     def states(self) -> Sequence[EngineMessage]:
         running = self.run_id is not None
-        return [ControlStateMsg(control_state=ControlState(is_running=running, is_holding=False, is_paused=False))]
+        state = ControlStateMsg(control_state=ControlState(is_running=running, is_holding=False, is_paused=False))
+        return [state] if self.run_log is None else [state, self.run_log]
 
     def start(self, run_id: str) -> RunStartedMsg:
         """Begin a run; the frame after it should be a snapshot."""

@@ -15,9 +15,9 @@ from tests.interop.aggregator import Aggregator
 from tests.interop.exported import exported_column
 from tests.interop.lab import Lab
 
-DURABLE_WITHIN_S = 0.3
+DURABLE_WITHIN_S = 0.5
 """What is older than this when the engine is killed has to be there in the end: the file of the outbox is flushed every
-0.2 s, and a flush takes its time."""
+0.2 s, and a flush takes its time on a busy disk."""
 ENOUGH = 20
 """Durable samples, so that the comparison means something."""
 
@@ -59,7 +59,7 @@ async def test_the_run_is_whole_after_kill(aggregator: Aggregator, tmp_path: Pat
     if aggregator_too:
         await aggregator.start()
     async with lab.engine():
-        record = await aggregator.until(f"/api/recent_runs/{run}", lambda found: found["run_id"] == run, within_s=30)
+        record = await aggregator.until(f"/api/recent_runs/{run}", lambda found: found["run_id"] == run)
         assert record["run_id"] == run
         after = await lab.values(unit, lambda values: values.get("Constant") == 7 and values.get("T0") is not None)
         assert (after["System State"], after["Run Id"], after["PU01"]) == ("Stopped", None, 0)

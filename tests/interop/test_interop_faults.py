@@ -13,10 +13,12 @@ from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import httpx
+import orjson
 import pytest
 
 from engine.runs.runlog import RunRecord
 from engine.uplinks.aggregator import AggregatorUplink
+from engine.uplinks.splitting import parts_of
 from protocol.engine_messages import RunLogMsg
 from protocol.models import TagValue
 from tests.interop.aggregator import Aggregator
@@ -180,9 +182,11 @@ async def test_a_second_engine_of_the_same_name_harms_nobody(
     async with run_through_proxy(shared, "twins") as (run, _, unit):
         twin = SmallEngine("twins", Counter=-5)
         async with delivering(twin, shared.address) as uplink:
-            await asyncio.sleep(1.5)
+            async with asyncio.timeout(10.0):
+                while "connected already" not in uplink.status.state:
+                    await asyncio.sleep(0.01)  # a plain field, as above
+            await asyncio.sleep(1.0)  # so long that it is tried again, which must not change anything
             assert not uplink.status.connected
-            assert "connected already" in uplink.status.state
         await run.check_live(shared, unit)
         run.stop()
         await run.check_recorded(shared)
@@ -238,12 +242,55 @@ async def test_twenty_megabytes_of_run_log(shared: Aggregator) -> None:
         await connected(uplink)
         run = LoggedRun(engine, uplink)
         run.start()
-        run.uplink.put(RunLogMsg(id=run.id, run_id=run.id, runlog=record.log))
+        engine.run_log = RunLogMsg(id=run.id, run_id=run.id, runlog=record.log)
+        run.uplink.put(engine.run_log)
         run.tick()
         path = "/api/process_unit/lab-pc_run_log/run_log"
-        shown = await shared.until(path, lambda log: len(log["lines"]) == 6000, within_s=30)
+        shown = await shared.until(path, lambda log: len(log["lines"]) == 6000)
         assert shown["lines"][-1]["command"]["command"] == "Pump: 5999"
         await run.check_live(shared, "lab-pc_run_log")
         assert uplink.status.refused == 0
         run.stop()
         await run.check_recorded(shared)
+
+
+async def test_a_tick_of_megabytes_is_stored_whole(shared: Aggregator) -> None:
+    """It goes as several messages, each a little newer than the one before; here the line breaks between two of them.
+
+    A few long texts are as many bytes as thousands of numbers, for each of which the aggregator would take 4 ms.
+    """
+    texts = {f"Text{number}": "" for number in range(24)}
+    engine = SmallEngine("megabytes", Counter=0, **texts)
+    async with (
+        FaultProxy("127.0.0.1", shared.port) as proxy,
+        delivering(engine, f"127.0.0.1:{proxy.port}") as uplink,
+    ):
+        await connected(uplink)
+        run = LoggedRun(engine, uplink)
+        run.start()
+        wanted: dict[str, dict[float, str]] = {name: {} for name in texts}
+        for letter in "abc":
+            frame = engine.change(**{name: f"{name} {letter * 100_000}" for name in texts})
+            parts = parts_of(frame)
+            assert len(parts) == 3
+            for part in parts:
+                for tag in orjson.loads(part.tags):
+                    wanted[tag["name"]][part.tick_time] = tag["value"]
+            sent = uplink.status.sent
+            uplink.put(frame)
+            if letter == "b":
+                while uplink.status.sent == sent:
+                    await asyncio.sleep(0)  # a count, which no event tells of; the next part is on its way after it
+                await proxy.drop()
+            run.tick()
+        await run.check_live(shared, "lab-pc_megabytes")
+        run.stop()
+        await run.check_recorded(shared)
+        plot_log = await shared.get(f"/api/recent_runs/{run.id}/plot_log")
+    for name, samples in wanted.items():
+        values = plot_log["entries"][name]["values"]
+        stored = {value["tick_time"]: value["value"] for value in values}
+        assert len(stored) == len(values), "nothing is stored twice"
+        assert samples.items() <= stored.items()
+        assert list(dict.fromkeys(stored[tick] for tick in sorted(stored))) == ["", *samples.values()]
+    assert (uplink.status.refused, uplink.status.dropped) == (0, 0)
