@@ -83,6 +83,7 @@ class GroupReading:
         retried = next((lost for lost in self._lost if now >= lost.retry_at), None)
         asked = blocks if retried is None else [*blocks, retried.block]
         replies = await self._ask(asked, doubtful=len(asked) - len(blocks))
+        await self._prove_present(asked, replies, len(blocks))
         bad: list[tuple[Block, int]] = []
         for block, reply in zip(blocks, replies[: len(blocks)], strict=True):
             if isinstance(reply, bytes):
@@ -97,6 +98,17 @@ class GroupReading:
         if retried is not None:
             self._retried(retried, replies[-1], now)
         self._fill(bad)
+
+    async def _prove_present(self, asked: Sequence[Block], replies: Sequence[Reply], count: int) -> None:
+        """Tell a device that went away in the middle of a reading from one that passes over a block in silence.
+
+        Only an answer that came after the silence speaks against the block: where there is none, a block that was
+        answered is asked for again. Raises `LinkError` or `DeviceError` when that is not answered either.
+        """
+        silent = [place for place, reply in enumerate(replies[:count]) if reply is Flaw.SILENCE]
+        answered = [place for place, reply in enumerate(replies) if reply is not Flaw.SILENCE]
+        if silent and answered and answered[-1] < silent[-1]:
+            await self._ask([asked[answered[-1]]])
 
     async def _ask(self, blocks: Sequence[Block], *, doubtful: int = 0) -> list[Reply]:
         """Read blocks and keep what was answered; the `doubtful` last ones are asked for once only."""

@@ -377,3 +377,23 @@ async def test_a_block_that_alone_is_not_answered_is_narrowed_down_to_its_point(
         device.asked.clear()
         await driver.read(0)
         assert [(asked.address, asked.count) for asked in device.asked] == [(1, 1), (40, 1), (20, 4)]
+
+
+async def test_a_device_that_goes_away_before_its_last_block_is_not_taken_for_one_with_a_silent_block() -> None:
+    """What was answered before the silence proves nothing: the points must come back with the device."""
+    device = Device()
+    gone = False
+
+    def behave(asked: Asked) -> Iterable[bytes]:
+        nonlocal gone
+        gone = gone or asked.address == 40
+        return [] if gone else [asked.answer()]
+
+    device.behave = behave
+    async with device.driven(points(1, 20, 40), timeout_ms=30, retries=1) as driver:
+        with pytest.raises(LinkError, match="does not answer"):
+            await driver.read(0)
+        device.behave = _well
+        await driver.open()
+        await driver.read(0)
+        assert check(driver) == []
