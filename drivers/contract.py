@@ -139,7 +139,7 @@ class Image:
         self.source_time: NDArray[np.float64] = np.full(count, np.nan)
         """(n,) when the device says the value came to be, unix seconds; NaN where it does not say"""
         self.received: NDArray[np.float64] = np.full(count, -np.inf)
-        """(n,) when the value was last known to hold, seconds of `time.monotonic`; stamped by whom `Group.stamps` says"""
+        """(n,) when the value was last known to hold, seconds of `time.monotonic`; `Group.stamps` says by whom"""
 
     def rows_of(self, kind: Kind) -> NDArray[np.intp]:
         """The rows of a kind, ascending: `columns[kind][i]` is the value of row `rows_of(kind)[i]`."""
