@@ -46,14 +46,16 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--clear", action="store_true", help="empty the folder first")
     options = arguments.parse_args()
-    if importlib.util.find_spec("ensurepip") is None:
-        venv.create(options.folder, with_pip=False, clear=options.clear)
+    windows = sys.platform == "win32"
+    python = options.folder / ("Scripts/python.exe" if windows else "bin/python")
+    if python.exists() and not options.clear:
+        return
+    with_pip = importlib.util.find_spec("ensurepip") is not None
+    venv.create(options.folder, with_pip=with_pip, clear=options.clear, symlinks=not windows)
+    if not with_pip:
         with tempfile.TemporaryDirectory() as folder:
             wheel = newest_pip_wheel(Path(folder))
-            python = options.folder / ("Scripts" if sys.platform == "win32" else "bin") / "python"
             subprocess.run([python, wheel / "pip", "install", "--quiet", "--no-index", wheel], check=True)
-    else:
-        venv.create(options.folder, with_pip=True, clear=options.clear)
 
 
 if __name__ == "__main__":
