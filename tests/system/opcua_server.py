@@ -7,7 +7,7 @@ import contextlib
 import gc
 import socket
 import threading
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from drivers.contract import Point, Quality
 from drivers.opcua.driver import OpcUa
 from drivers.opcua.options import DeviceOptions, PointOptions
+from drivers.opcua.poll import Poll
 from drivers.reasons import reason_text
 
 ua: Any = asyncua.ua
@@ -195,6 +196,25 @@ async def opened(endpoint: str, on: Sequence[Point], **options: Any) -> AsyncGen
         yield driver
     finally:
         await driver.close()
+
+
+@contextlib.contextmanager
+def impatient(driver: OpcUa, timeout_s: float) -> Generator[None]:
+    """Let an open driver wait so long only, and as long as before again afterwards.
+
+    Connecting takes a dozen answers, and a slow machine seconds: the time-out that a fault is to reach soon is never the
+    one under which a test connects.
+    """
+    waiting: list[tuple[Any, str]] = [(driver._link, "timeout_s")]
+    waiting += [(reading, "_timeout_s") for reading in driver._readings if isinstance(reading, Poll)]
+    before = [getattr(holder, name) for holder, name in waiting]
+    for holder, name in waiting:
+        setattr(holder, name, timeout_s)
+    try:
+        yield
+    finally:
+        for (holder, name), was in zip(waiting, before, strict=True):
+            setattr(holder, name, was)
 
 
 def quality(driver: OpcUa, row: int) -> tuple[Quality, str]:
