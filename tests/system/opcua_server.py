@@ -202,8 +202,8 @@ async def opened(endpoint: str, on: Sequence[Point], **options: Any) -> AsyncGen
 def impatient(driver: OpcUa, timeout_s: float) -> Generator[None]:
     """Let an open driver wait so long only, and as long as before again afterwards.
 
-    Connecting takes a dozen answers, and a slow machine seconds: the time-out that a fault is to reach soon is never the
-    one under which a test connects.
+    Connecting takes a dozen answers, and a slow machine seconds: no test connects under the time-out that its fault is
+    to reach soon.
     """
     waiting: list[tuple[Any, str]] = [(driver._link, "timeout_s")]
     waiting += [(reading, "_timeout_s") for reading in driver._readings if isinstance(reading, Poll)]
