@@ -15,6 +15,7 @@ from engine.counters import CounterTags
 from engine.links import Link
 from engine.outputs import Outputs
 from engine.runs.control import Runs
+from engine.runs.instructions import NoInstructions
 from engine.runs.journal import Journal
 from engine.scan import Scan
 from engine.store import Store
@@ -52,7 +53,7 @@ class Engine:
         self.links = [Link(spec.name, driver_class(spec.driver)(spec.devices, spec.points)) for spec in skid.links]
         self.uplinks: list[Uplink] = []
         self.outputs = Outputs(skid, self.links, self._show_output)
-        self.runs = Runs(skid, lambda: self.scan.core, self.outputs, self._send, Journal(self.store))
+        self.runs = Runs(skid, lambda: self.scan.core, self.outputs, self._send, Journal(self.store), NoInstructions())
         self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send, self)
         self._counters = CounterTags(skid.counters, self.links)
         self._outbox_status = ""
@@ -120,13 +121,13 @@ class Engine:
     def run_id(self) -> str | None:
         return self.runs.run_id
 
-    def begin_tick(self, core: Core, now: float) -> bool:
+    def begin_tick(self, core: Core, now: float, unix: float) -> bool:
         status = outbox_status(max((uplink.status.fill for uplink in self.uplinks), default=0.0))
         if status != self._outbox_status:
             self._outbox_status = status
             core.set("Outbox Status", status)
         self._counters.show(core, now)
-        return self.runs.begin_tick(core, now)
+        return self.runs.begin_tick(core, now, unix)
 
     def end_tick(self, core: Core, now: float, unix: float) -> None:
         self.runs.end_tick(core, now, unix)

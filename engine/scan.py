@@ -53,7 +53,7 @@ class Turn(Protocol):
         """The run that this tick's samples belong to."""
         ...
 
-    def begin_tick(self, core: Core, now: float) -> bool:
+    def begin_tick(self, core: Core, now: float, unix: float) -> bool:
         """Set the engine's own tags, before the derived ones; True when this tick shall send all tags."""
         ...
 
@@ -67,7 +67,7 @@ class NoTurn:
 
     run_id = None
 
-    def begin_tick(self, core: Core, now: float) -> bool:  # noqa: ARG002
+    def begin_tick(self, core: Core, now: float, unix: float) -> bool:  # noqa: ARG002
         return False
 
     def end_tick(self, core: Core, now: float, unix: float) -> None: ...
@@ -123,7 +123,7 @@ class Scan:
         if connected is not self._connected:
             self._connected = connected
             set_connection(core, connected=connected)
-        everything = self._turn.begin_tick(core, now)
+        everything = self._turn.begin_tick(core, now, unix)
         core.derive(now)
         changed = core.changed(now)
         if everything:

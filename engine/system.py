@@ -19,15 +19,34 @@ SYSTEM_TAGS: tuple[TagSpec, ...] = (
     _tag("Run Id", Kind.TEXT),
     _tag("Run Time", Kind.FLOAT, "s"),
     _tag("Process Time", Kind.FLOAT, "s"),
+    _tag("Block Time", Kind.FLOAT, "s"),
+    _tag("Clock", Kind.FLOAT, "s"),
+    _tag("Mark", Kind.TEXT),
+    _tag("Base", Kind.TEXT),
+    _tag("Run Counter", Kind.INT),
+    _tag("Batch Name", Kind.TEXT),
+    _tag("Method Status", Kind.TEXT),
     _tag("Connection Status", Kind.TEXT),
     _tag("Outbox Status", Kind.TEXT),
 )
+X_AXES = ("Run Time", "Process Time", "Block Time")
+"""The tags that a plot can run along."""
 
 
 def set_idle(core: Core) -> None:
     """Say that there was no run yet. `Run Time` is a number: the aggregator's list of units fails on anything else."""
     set_stopped(core)
     set_run_clock(core, 0.0)
+    core.set("Mark", "")
+    core.set("Base", "min")
+    core.set("Run Counter", 0)
+    core.set("Batch Name", "")
+    core.set("Method Status", "OK")
+
+
+def set_clock(core: Core, unix: float) -> None:
+    """Show the time of day, in whole seconds since 1970."""
+    core.set("Clock", float(int(unix)))
 
 
 def set_run(core: Core, run_id: str) -> None:
@@ -38,9 +57,10 @@ def set_run(core: Core, run_id: str) -> None:
 
 
 def set_run_clock(core: Core, seconds: float) -> None:
-    """Say how long the run has gone on; without pauses, the process has gone on for as long."""
+    """Say how long the run has gone on; without pauses and blocks, the process has gone on for as long."""
     core.set("Run Time", seconds)
     core.set("Process Time", seconds)
+    core.set("Block Time", seconds)
 
 
 def set_stopped(core: Core) -> None:

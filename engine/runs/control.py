@@ -13,18 +13,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from uuid import uuid4
 
 from engine.core.core import Core
-from engine.core.spec import Direction, Event, TagSpec
-from engine.outputs import OutputRefusedError, Outputs
+from engine.core.spec import Event
+from engine.outputs import Outputs
 from engine.runs.archive import Archive, ArchiveRows, header_row
+from engine.runs.commands import Commands, refusal
 from engine.runs.errors import ErrorCollector
+from engine.runs.instructions import InstructionSource
 from engine.runs.journal import DeadRun, Journal
-from engine.runs.pcode import CommandError, CommandReader, Wish, lines_of
 from engine.runs.runlog import RunRecord
-from engine.system import SYSTEM_TAGS, set_run, set_run_clock, set_stopped
+from engine.system import SYSTEM_TAGS, set_clock, set_run, set_run_clock, set_stopped
 from engine.uod.skid import Skid
 from protocol.aggregator_messages import AggregatorMessage, ExecuteControlCommandMsg, InjectCodeMsg
 from protocol.engine_messages import (
@@ -32,12 +33,11 @@ from protocol.engine_messages import (
     EngineMessage,
     ErrorLogMsg,
     MethodStateMsg,
-    RunLogMsg,
     RunStartedMsg,
     RunStoppedMsg,
 )
 from protocol.messages import ErrorMessage, SuccessMessage
-from protocol.models import ControlState, ErrorLog, ErrorLogEntry, MethodState, TagDirection, TagValue
+from protocol.models import ControlState, ErrorLog, ErrorLogEntry, Method, MethodState, RunLog
 
 log = logging.getLogger("skidlink.engine.runs")
 
@@ -45,12 +45,6 @@ NOT_YET = frozenset({"Pause", "Unpause", "Hold", "Unhold", "Restart"})
 SHOW_EVERY_S = 1.0
 """How often the clock of a run is shown, and errors and the run log are looked at, at most."""
 REMEMBERED_ERRORS = 100
-_DIRECTIONS = {
-    Direction.INPUT: TagDirection.Input,
-    Direction.OUTPUT: TagDirection.Output,
-    Direction.BOTH: TagDirection.Output,
-    Direction.NA: TagDirection.NA,
-}
 
 
 @dataclass(slots=True)
@@ -63,9 +57,6 @@ class Run:
     began: float
     """monotonic seconds"""
     archive: Archive
-    record: RunRecord = field(default_factory=RunRecord)
-    open: dict[str, str] = field(default_factory=dict[str, str])
-    """run log line -> the output whose device has not answered yet"""
 
 
 class Runs:
@@ -78,6 +69,7 @@ class Runs:
         outputs: Outputs,
         send: Callable[[EngineMessage], None],
         journal: Journal,
+        instructions: InstructionSource,
     ) -> None:
         self.errors = ErrorCollector()
         self._skid = skid
@@ -85,12 +77,13 @@ class Runs:
         self._outputs = outputs
         self._send = send
         self._journal = journal
-        self._reader = CommandReader(skid)
+        self._instructions = instructions
+        self._commands = Commands(skid, core, outputs, send, journal, self)
         self._specs = (*SYSTEM_TAGS, *skid.tags)
-        self._shown = list(dict.fromkeys((*skid.tags, *SYSTEM_TAGS)[value.tag].name for value in skid.process_values))
         self._clock_every_s = min(SHOW_EVERY_S, skid.data_log_interval_s)
         self._clock_due = 0.0
         self._told_due = 0.0
+        self._second = 0
         self._run: Run | None = None
         self._new = False
         self._rows: ArchiveRows | None = None
@@ -107,11 +100,11 @@ class Runs:
         """Carry out a command, or say why not."""
         match message:
             case ExecuteControlCommandMsg(name=name):
-                return self._control(name)
+                return self.control(name)
             case InjectCodeMsg(pcode=pcode):
-                return self._inject(pcode)
+                return self._commands.inject(pcode)
             case _:
-                return _refusal(f"Skidlink does not take {type(message).__name__} yet")
+                return refusal(f"Skidlink does not take {type(message).__name__} yet")
 
     def start(self) -> None:
         """Begin a run."""
@@ -130,6 +123,8 @@ class Runs:
         core.reset(event=Event.RUN_START)
         set_run(core, run.id)
         log.info("run %s begins", run.id)
+        self._commands.begin_run(run.id)
+        self._instructions.begin(Method.empty())
         self._journal.begin(run.id, started, run.archive.filename, run.archive.header)
         self._send(RunStartedMsg(run_id=run.id, started_tick=started))
         self._send(self._control_state())
@@ -140,13 +135,13 @@ class Runs:
         if run is None:
             return
         self._outputs.make_safe()
-        run.record.cancel_open(time.time())
         self._tell_errors(time.monotonic())
         self._run = None
         self._recent_errors.clear()
+        self._instructions.end()
         set_stopped(self._core())
         log.info("run %s ends", run.id)
-        self._send_end(run.id, run.record, run.archive)
+        self._send_end(run.id, self._commands.end_run(time.time()), run.archive)
         self._send(self._control_state())
 
     def end_dead_runs(self) -> None:
@@ -155,12 +150,12 @@ class Runs:
             log.error("the engine ended in the middle of run %s; the run is closed, start a new one", dead.id)
             self._send_end(dead.id, *_remains(dead))
 
-    def _send_end(self, run_id: str, record: RunRecord, archive: Archive) -> None:
+    def _send_end(self, run_id: str, runlog: RunLog, archive: Archive) -> None:
         """Hand over the end of a run; with that it is out of our hands."""
         self._send(
             RunStoppedMsg(
                 run_id=run_id,
-                runlog=record.log,
+                runlog=runlog,
                 method_state=MethodState.empty(),
                 archive=archive.text(),
                 archive_filename=archive.filename,
@@ -172,89 +167,73 @@ class Runs:
 
     def states(self) -> Sequence[EngineMessage]:
         """All states, and the run log; outside a run also the latest errors."""
-        found: list[EngineMessage] = [MethodStateMsg(method_state=MethodState.empty()), self._control_state()]
-        if self._run is not None:
-            found.append(self._run_log(self._run))
+        found: list[EngineMessage] = [MethodStateMsg(method_state=self._instructions.state()), self._control_state()]
+        if (run_log := self._commands.run_log()) is not None:
+            found.append(run_log)
         elif self._recent_errors:
             found.append(ErrorLogMsg(log=ErrorLog(entries=list(self._recent_errors))))
         return found
 
     # What happens each tick
 
-    def begin_tick(self, core: Core, now: float) -> bool:
+    def begin_tick(self, core: Core, now: float, unix: float) -> bool:
         """Set the engine's own tags, before the derived ones; True when this tick shall send all tags."""
+        if int(unix) != self._second:
+            self._second = int(unix)
+            set_clock(core, unix)
         run = self._run
         if run is not None and now >= self._clock_due:
             self._clock_due = now + self._clock_every_s
             set_run_clock(core, max(0.0, now - run.began))
+        if run is not None:
+            for line in self._instructions.next(now):
+                self._commands.inject(line)
         new, self._new = self._new, False
         return new
 
     def end_tick(self, core: Core, now: float, unix: float) -> None:
         """See to the lines that are open, to the archive, and to what users want to know."""
         run = self._run
-        if run is not None:
-            self._see_to_open_lines(run, unix)
-            if run.archive.due(now):
-                if self._rows is None or self._rows.table is not core.table:
-                    self._rows = ArchiveRows(self._specs, core.table)
-                row = self._rows.row(unix)
-                run.archive.append(row)
-                self._journal.archive(run.id, row)
-            if changed := run.record.take_changed():
-                for line in changed:
-                    self._journal.line(run.id, line)
-                self._send(self._run_log(run))
+        if run is not None and run.archive.due(now):
+            if self._rows is None or self._rows.table is not core.table:
+                self._rows = ArchiveRows(self._specs, core.table)
+            row = self._rows.row(unix)
+            run.archive.append(row)
+            self._journal.archive(run.id, row)
+        self._commands.tick(core, now, unix)
         if now >= self._told_due:
             self._told_due = now + SHOW_EVERY_S
             self._tell_errors(now)
 
-    def _control(self, name: str) -> SuccessMessage | ErrorMessage:
+    # What lines ask of the run
+
+    def control(self, name: str) -> SuccessMessage | ErrorMessage:
+        """Carry out one of the words of run control."""
         if name == "Start":
             if self._run is not None:
-                return _refusal("a run is active already; stop it first")
+                return refusal("a run is active already; stop it first")
             self.start()
         elif name == "Stop":
             if self._run is None:
-                return _refusal("no run is active")
+                return refusal("no run is active")
             self.stop()
         elif name in NOT_YET:
-            return _refusal(f"this version of Skidlink has no {name}; it has Start and Stop")
+            return refusal(f"this version of Skidlink has no {name}; it has Start and Stop")
         else:
-            return _refusal(f"{name!r} is no control command; there are Start and Stop")
+            return refusal(f"{name!r} is no control command; there are Start and Stop")
         return SuccessMessage()
 
-    def _inject(self, pcode: str) -> SuccessMessage | ErrorMessage:
-        """Read all lines before anything moves."""
-        wishes: list[Wish] = []
-        for line in lines_of(pcode):
-            try:
-                wishes.append(self._reader.read(line))
-            except CommandError as error:
-                return self._failed(line, str(error))
-        for wish in wishes:
-            try:
-                self._outputs.wish(wish.tag, wish.value)
-            except OutputRefusedError as error:
-                return self._failed(wish.line, str(error))
-            if (run := self._run) is not None:
-                line = run.record.begin(wish.line, time.time(), self._values())
-                run.open[line] = wish.tag
-        return SuccessMessage() if wishes else _refusal("there is no command in it")
+    def mark(self, text: str) -> None:
+        """Show a mark."""
+        self._core().set("Mark", text)
 
-    def _failed(self, line: str, why: str) -> ErrorMessage:
-        log.error("%s: %s", line, why)
-        if (run := self._run) is not None:
-            now = time.time()
-            run.record.end(run.record.begin(line, now, self._values()), now, (), failed=True)
-        return _refusal(why)
+    def name_batch(self, name: str) -> None:
+        """Say which batch is made."""
+        self._core().set("Batch Name", name)
 
-    def _see_to_open_lines(self, run: Run, unix: float) -> None:
-        for line, tag in list(run.open.items()):
-            written = self._outputs.written(tag)
-            if written is not None:
-                del run.open[line]
-                run.record.end(line, unix, self._values(), failed=not written)
+    def count_run(self, number: int) -> None:
+        """Set the counter that users keep of their runs."""
+        self._core().set("Run Counter", number)
 
     def _tell_errors(self, now: float) -> None:
         entries = self.errors.take(now)
@@ -266,30 +245,11 @@ class Runs:
         running = self._run is not None
         return ControlStateMsg(control_state=ControlState(is_running=running, is_holding=False, is_paused=False))
 
-    @staticmethod
-    def _run_log(run: Run) -> RunLogMsg:
-        return RunLogMsg(id=run.id, run_id=run.id, runlog=run.record.log)
 
-    def _values(self) -> list[TagValue]:
-        """The process values as they are now."""
-        table = self._core().table
-        now = time.time()
-        return [_tag_value(table.specs[row], table.value(row), now) for row in map(table.row_of, self._shown)]
-
-
-def _remains(dead: DeadRun) -> tuple[RunRecord, Archive]:
+def _remains(dead: DeadRun) -> tuple[RunLog, Archive]:
     record = RunRecord(dead.lines)
     record.cancel_open(max((line.end or line.start for line in dead.lines), default=dead.started))
     archive = Archive(dead.started, 0.0, dead.header, dead.filename)
     for row in dead.rows:
         archive.append(row)
-    return record, archive
-
-
-def _tag_value(spec: TagSpec, value: bool | float | str | None, now: float) -> TagValue:
-    direction = _DIRECTIONS[spec.direction]
-    return TagValue(name=spec.name, tick_time=now, value=value, value_unit=spec.unit, direction=direction)
-
-
-def _refusal(why: str) -> ErrorMessage:
-    return ErrorMessage(message=why, caller_error=True)
+    return record.log, archive

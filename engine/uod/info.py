@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 
 from engine.core.spec import TagSpec
-from engine.system import SYSTEM_TAGS
+from engine.system import SYSTEM_TAGS, X_AXES
 from engine.uod.skid import CommandSpec, ProcessValueSpec, Skid
 from engine.uod.units import compatible_units
 from protocol.engine_messages import UodInfoMsg
@@ -118,7 +118,7 @@ def _plots(shown: Sequence[TagSpec]) -> PlotConfiguration:
         process_value_names_to_annotate=[tag.name for tag in shown if tag.choices],
         color_regions=[],
         sub_plots=plots,
-        x_axis_process_value_names=[tag.name for tag in SYSTEM_TAGS if tag.unit == "s"],
+        x_axis_process_value_names=list(X_AXES),
     )
 
 

@@ -62,7 +62,8 @@ def test_the_first_tick_sends_everything_and_later_ones_what_has_changed() -> No
     bench.read(1.5, 7, at=10)
     assert bench.tick(10) == {
         "T0": 1.5, "T1": 7, "D": 3.0, "System State": "Stopped", "Run Id": None, "Run Time": 0.0, "Process Time": 0.0,
-        "Connection Status": "Connected", "Outbox Status": None,
+        "Block Time": 0.0, "Clock": None, "Mark": "", "Base": "min", "Run Counter": 0, "Batch Name": "",
+        "Method Status": "OK", "Connection Status": "Connected", "Outbox Status": None,
     }  # fmt: skip
     bench.read(1.5, 8, at=10.1)
     assert bench.tick(10.1) == {"T1": 8}

@@ -119,7 +119,7 @@ def test_one_plot_a_unit(info: UodInfoMsg) -> None:
     axis = plots.sub_plots[0].axes[0]
     assert (axis.label, axis.y_min, axis.y_max) == ("L/h", -5.0, 60.0)
     assert plots.process_value_names_to_annotate == ["VA01"]
-    assert plots.x_axis_process_value_names == ["Run Time", "Process Time"]
+    assert plots.x_axis_process_value_names == ["Run Time", "Process Time", "Block Time"]
 
 
 def test_hardware_and_interval(info: UodInfoMsg) -> None:
