@@ -73,6 +73,8 @@ class Checked:
     inputs: tuple[str, ...]
     """The tags that it names."""
     ignore_quality: bool
+    identity: str
+    """What it computes of what, with all units: where this differs, a total is a total of something else."""
 
 
 def check_expressions(
@@ -105,8 +107,15 @@ def check_expressions(
         known[name] = replace(known[name], kind=checker.kind, is_difference=checker.is_difference)
         if node is not None and not checker.faults:
             inputs = tuple(dict.fromkeys(tag.name for tag in _tags(nodes[name])))
-            sound[name] = Checked(node, checker.kind, inputs, derived[name].ignore_quality)
+            formula = derived[name]
+            of = ", ".join(_with_unit(quoted(tag), known[tag].unit) for tag in inputs)
+            identity = _with_unit(formula.text, formula.unit) + (f" of {of}" if of else "")
+            sound[name] = Checked(node, checker.kind, inputs, formula.ignore_quality, identity)
     return sound, faults
+
+
+def _with_unit(what: str, unit: str | None) -> str:
+    return what if unit is None else f"{what} [{unit}]"
 
 
 def _tags(node: Node) -> list[Tag]:

@@ -21,6 +21,7 @@ from engine.core.arrays import as_slice
 from engine.core.checking import Checked
 from engine.core.expression import Call, Node, Number, SameText, Tag
 from engine.core.functions import FUNCTIONS, Type
+from engine.core.memory import Memory, Remembering
 from engine.core.signal import TOO_LARGE, Bools, Signal, Tick, add_fault
 from engine.core.state import State
 from engine.core.table import Cells, TagKind
@@ -38,6 +39,8 @@ class Group:
     kind: TagKind
     ignore_quality: bool
     names: list[str] = field(default_factory=list[str])
+    identities: list[str] = field(default_factory=list[str])
+    """`Checked.identity` of each."""
     nodes: list[Node] = field(default_factory=list[Node])
 
 
@@ -50,6 +53,7 @@ def group(checked: Mapping[str, Checked]) -> list[Group]:
         shape = (each.kind, each.ignore_quality, _shape(each.node))
         place = found.setdefault((level[name], shape), Group(each.kind, each.ignore_quality))
         place.names.append(name)
+        place.identities.append(each.identity)
         place.nodes.append(each.node)
     return [found[key] for key in sorted(found, key=lambda key: key[0])]
 
@@ -111,6 +115,7 @@ class Derived:
                 program.is_volatile = True
                 volatile.update(each.names)
             self._programs.append(program)
+        self.memory = Memory([Remembering(program.identities, program.states) for program in self._programs])
         self._made = slice(first, at)
         self._outputs = [
             (
@@ -207,7 +212,8 @@ class Derived:
             for here, name in enumerate(program.names):
                 if name in whereabouts:
                     former, there = whereabouts[name]
-                    if former.nodes[there] == program.nodes[here]:
+                    # The nodes may differ all the same, once a device has told the type of an input.
+                    if former.identities[name] == program.identities[name]:
                         pairs.setdefault(id(former), []).append((here, there))
             for former in old._programs:
                 if found := pairs.get(id(former)):
@@ -243,7 +249,7 @@ class _Program:
         text_slot_of: Mapping[tuple[str, str], int],
     ) -> None:
         self.names = group.names
-        self.nodes = group.nodes
+        self.identities = dict(zip(group.names, group.identities, strict=True))
         self.states: list[State] = []
         self.is_volatile = False
         self._workspace = workspace

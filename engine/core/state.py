@@ -2,6 +2,10 @@
 
 Time is the time that really passed between two ticks. While an input is faulty, time does not count: nothing is added
 to a total, and nothing is assumed about what happened meanwhile.
+
+When the process ends and another one goes on (`Core.remember`), the time between does not count either. What lasts goes
+on where it was: totals, counts, origins, what is held, latched or settled. What fades by itself begins anew: rates,
+averages, windows and delays, as nobody knows what they would have seen.
 """
 
 from __future__ import annotations
@@ -22,6 +26,8 @@ class State:
 
     blank: ClassVar[Mapping[str, float]] = {}
     """field -> the value with which it begins"""
+    lasting: ClassVar[tuple[str, ...]] = ()
+    """The fields that outlive the process."""
 
     def __init__(self, count: int, *constants: float) -> None:  # noqa: ARG002 - for those that have any
         self.fields: Fields = {name: np.full(count, value, np.float64) for name, value in self.blank.items()}
@@ -41,9 +47,10 @@ class State:
 
 
 class Integral(State):
-    """The integral over time by the trapezoidal rule, from sound sample to sound sample."""
+    """The integral over time by the trapezoidal rule, from sound sample to sound sample; never across a restart."""
 
     blank: ClassVar[Mapping[str, float]] = {"total": 0.0, "last": np.nan}
+    lasting = ("total",)
 
     def step(self, tick: Tick, *signals: Signal) -> Signal:
         (signal,) = signals
@@ -58,9 +65,13 @@ class Integral(State):
 
 
 class Count(State):
-    """How often a condition became true; it does not count if it is true at the very first."""
+    """How often a condition became true; it does not count if it is true at the very first.
+
+    One that was false before a restart and is true after it has become true.
+    """
 
     blank: ClassVar[Mapping[str, float]] = {"total": 0.0, "before": 1.0}
+    lasting = ("total", "before")
 
     def step(self, tick: Tick, *signals: Signal) -> Signal:  # noqa: ARG002
         (signal,) = signals
@@ -72,9 +83,13 @@ class Count(State):
 
 
 class OnTime(State):
-    """For how many seconds a condition was true: it holds from the tick that saw it until the next one."""
+    """For how many seconds a condition was true: it holds from the tick that saw it until the next one.
+
+    A restart is as if the condition had been false meanwhile.
+    """
 
     blank: ClassVar[Mapping[str, float]] = {"total": 0.0, "before": 0.0}
+    lasting = ("total",)
 
     def step(self, tick: Tick, *signals: Signal) -> Signal:
         (signal,) = signals
@@ -85,9 +100,13 @@ class OnTime(State):
 
 
 class Since(State):
-    """By how much a value, as that of a totaliser, has grown since its beginning."""
+    """By how much a value, as that of a totaliser, has grown since its beginning.
+
+    What the device has counted during a restart is part of it.
+    """
 
     blank: ClassVar[Mapping[str, float]] = {"origin": np.nan}
+    lasting = ("origin",)
 
     def step(self, tick: Tick, *signals: Signal) -> Signal:  # noqa: ARG002
         (signal,) = signals
@@ -139,9 +158,10 @@ class Ema(State):
 
 
 class Hold(State):
-    """Follows a value, and keeps the last one while a condition is true."""
+    """Follows a value, and keeps the last one while a condition is true, over a restart too."""
 
     blank: ClassVar[Mapping[str, float]] = {"held": np.nan}
+    lasting = ("held",)
 
     def step(self, tick: Tick, *signals: Signal) -> Signal:  # noqa: ARG002
         signal, holds = signals
@@ -155,9 +175,10 @@ class Hold(State):
 
 
 class Debounce(State):
-    """A condition that changes only when it has been different for so many seconds on end."""
+    """A condition that changes only when it has been different for so many seconds on end, without a restart."""
 
     blank: ClassVar[Mapping[str, float]] = {"settled": np.nan, "since": np.nan}
+    lasting = ("settled",)
 
     def __init__(self, count: int, seconds: float) -> None:
         super().__init__(count)
@@ -178,9 +199,10 @@ class Debounce(State):
 
 
 class Latch(State):
-    """True from when the first condition was true until the second one is; if both are, false."""
+    """True from when the first condition was true until the second one is, over restarts; if both are, false."""
 
     blank: ClassVar[Mapping[str, float]] = {"on": 0.0}
+    lasting = ("on",)
 
     def step(self, tick: Tick, *signals: Signal) -> Signal:  # noqa: ARG002
         sets, resets = signals
