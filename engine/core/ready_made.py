@@ -29,16 +29,5 @@ def block_column_volumes(totaliser: str, column_volume: str, name: str = "Block 
     return _derived(name, text, "CV", Event.RUN_START, Event.BLOCK_START)
 
 
-def run_time(state: str = "System State") -> TagSpec:
-    """Seconds since the start of the run, pauses and holds included; always a number."""
-    tag = quoted(state)
-    return _derived("Run Time", f"on_time({tag} != 'Stopped' and {tag} != 'Restarting')", "s", Event.RUN_START)
-
-
-def process_time(state: str = "System State") -> TagSpec:
-    """Seconds of the run in which it was running, neither paused nor held; always a number."""
-    return _derived("Process Time", f"on_time({quoted(state)} == 'Running')", "s", Event.RUN_START)
-
-
 def _derived(name: str, text: str, unit: str, *events: Event) -> TagSpec:
     return TagSpec(name, FromExpression(text, reset_on=events), unit=unit, direction=Direction.NA)
