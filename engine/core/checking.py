@@ -36,6 +36,8 @@ class Formula:
     text: str
     unit: str | None = None
     ignore_quality: bool = False
+    is_condition: bool = False
+    """It has to be true or false."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +149,15 @@ class _Checker:
         operand = self._check(node)
         if operand is None:
             return None
+        if self._formula.is_condition and operand.type is Type.UNKNOWN:
+            operand = _as_condition(operand)
         if operand.type is Type.CONDITION:
             self.kind = TagKind.BOOL
             return operand.node
+        if self._formula.is_condition:
+            message = f"this is {operand.type.value}, but has to be {Type.CONDITION.value}, as PT01 < 3"
+            self.faults.append(FaultInExpression(message, node.column))
+            return None
         self.is_difference = operand.dimension.is_difference
         try:
             return convert(operand.node, operand.dimension, Dimension.of(self._formula.unit), 1)
@@ -260,12 +268,17 @@ def _settled(function: Function, operands: Sequence[Operand]) -> list[Operand]:
         if operand.type is not Type.UNKNOWN:
             found.append(operand)
         elif wanted is Type.CONDITION or (wanted is Type.SAME and same_is_condition):
-            column = operand.node.column
-            node = Call("!=", (operand.node, Number(0.0, column)), column)
-            found.append(Operand(node, Type.CONDITION, Dimension.literal()))
+            found.append(_as_condition(operand))
         else:
             found.append(replace(operand, type=Type.NUMBER))
     return found
+
+
+def _as_condition(operand: Operand) -> Operand:
+    """An operand of unknown type, taken for true where it is not zero."""
+    column = operand.node.column
+    node = Call("!=", (operand.node, Number(0.0, column)), column)
+    return Operand(node, Type.CONDITION, Dimension.literal())
 
 
 def _check_types(node: Call, function: Function, operands: Sequence[Operand]) -> Type:

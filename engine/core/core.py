@@ -263,7 +263,7 @@ def _checked(
 ) -> tuple[dict[str, Checked], tuple[ExpressionFault, ...]]:
     """The derived tags that can be compiled, and the faults of those that cannot as their devices are."""
     formulas = {
-        spec.name: Formula(spec.source.text, spec.unit, spec.source.ignore_quality)
+        spec.name: Formula(spec.source.text, spec.unit, spec.source.ignore_quality, spec.source.is_condition)
         for spec in specs
         if isinstance(spec.source, FromExpression)
     }

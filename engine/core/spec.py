@@ -43,6 +43,8 @@ class FromExpression:
     ignore_quality: bool = False
     reset_on: tuple[Event, ...] = (Event.RUN_START,)
     """The events at which its totals, windows and latches begin anew."""
+    is_condition: bool = False
+    """It has to be true or false: a number is a fault."""
 
 
 @dataclass(frozen=True, slots=True)

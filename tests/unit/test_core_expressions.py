@@ -120,6 +120,25 @@ def test_faults(text: str, unit: str | None, column: int, message: str, near: st
     assert re.search(message, fault.message)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("PT01 < 3 and Running", None),
+        ("Running", None),
+        ("Node", None),
+        ("PT01", "this is a number, but has to be a condition"),
+        ("1", "this is a plain number, but has to be a condition"),
+    ],
+)
+def test_a_condition_is_true_or_false(text: str, message: str | None) -> None:
+    sound, faults = check_expressions(TAGS, {"it": Formula(text, is_condition=True)})
+
+    if message is None:
+        assert sound["it"].kind is TagKind.BOOL
+    else:
+        assert [fault.message.startswith(message) for fault in faults] == [True]
+
+
 def test_all_faults_at_once_and_the_sound_ones_in_order() -> None:
     sound, faults = check_expressions(
         TAGS,
