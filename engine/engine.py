@@ -18,6 +18,7 @@ from engine.runs.control import Runs
 from engine.runs.instructions import NoInstructions
 from engine.runs.journal import Journal
 from engine.scan import Scan
+from engine.statuses import StatusTags
 from engine.store import Store
 from engine.system import SYSTEM_TAGS, outbox_status, set_idle
 from engine.uod.info import uod_info
@@ -50,12 +51,15 @@ class Engine:
         """
         self.skid = skid
         self.store = store or Store()
-        self.links = [Link(spec.name, driver_class(spec.driver)(spec.devices, spec.points)) for spec in skid.links]
+        self.links = [
+            Link(spec.name, driver_class(spec.driver)(spec.devices, spec.points), spec.devices) for spec in skid.links
+        ]
         self.uplinks: list[Uplink] = []
         self.outputs = Outputs(skid, self.links, self._show_output)
         self.runs = Runs(skid, lambda: self.scan.core, self.outputs, self._send, Journal(self.store), NoInstructions())
         self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send, self)
         self._counters = CounterTags(skid.counters, self.links)
+        self._statuses = StatusTags(self.links)
         self._outbox_status = ""
         set_idle(self.scan.core)
 
@@ -127,6 +131,7 @@ class Engine:
             self._outbox_status = status
             core.set("Outbox Status", status)
         self._counters.show(core, now)
+        self._statuses.show(core, now)
         return self.runs.begin_tick(core, now, unix)
 
     def end_tick(self, core: Core, now: float, unix: float) -> None:

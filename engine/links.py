@@ -5,6 +5,7 @@ Rules of this file:
 * A worker never ends by itself: whatever its driver does, it closes it, waits and opens it again.
 * Writes go before reads, and a worker that sleeps is woken by a wish.
 * The tick looks at `image` whenever it likes; nothing here waits for the tick.
+* A change of state is told once, and one that comes again and again a few times a minute: `tell_the_rest` counts them.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from drivers.contract import DeviceError, Driver, Group, Image, LinkError, Writes
+import numpy as np
+
+from drivers.contract import DeviceError, Driver, Group, Image, LinkError, Quality, Writes
 from engine.backoff import backoff_s
+from engine.floods import Flood
 
 Value = bool | int | float | str
 
@@ -40,6 +44,20 @@ class LinkState(StrEnum):
     DOWN = "down"
 
 
+class DeviceState(StrEnum):
+    """How a device is doing."""
+
+    CONNECTING = "connecting"
+    """It has not been reached since the start."""
+    UP = "up"
+    DEGRADED = "degraded"
+    """It answers, but has no value for at least one of its points."""
+    DEMOTED = "demoted"
+    """It does not answer on a link that lives: it is left to rest, and probed now and then."""
+    DOWN = "down"
+    """Its link is broken."""
+
+
 @dataclass(slots=True)
 class Counters:
     """What has happened on a link since the start."""
@@ -53,12 +71,16 @@ class Counters:
     """Readings that a device did not answer."""
     broken: int = 0
     """Times that the link broke, or could not be opened."""
+    state_changes: int = 0
+    """Changes of state of its devices."""
 
 
 @dataclass(slots=True)
 class _Rest:
     """A device that does not answer is left alone for longer and longer, so that the others keep their rate."""
 
+    since: float
+    trouble: str = ""
     failures: int = 0
     until: float = 0.0
 
@@ -66,11 +88,14 @@ class _Rest:
 class Link:
     """The worker of one link."""
 
-    def __init__(self, name: str, driver: Driver) -> None:
+    def __init__(self, name: str, driver: Driver, devices: Iterable[str] = ()) -> None:
+        """`devices` are those that are only ever written, or all; those that are read are known from the driver."""
         self.name = name
         self.driver = driver
         self.image: Image = driver.image
         self.state = LinkState.CONNECTING
+        names = dict.fromkeys([*devices, *(group.device for group in driver.groups)])
+        self.devices: dict[str, DeviceState] = dict.fromkeys(names, DeviceState.CONNECTING)
         self.trouble = ""
         """What is wrong, in words; "" while all is well."""
         self.fresh = False
@@ -83,6 +108,12 @@ class Link:
         self._wishes: dict[int, Value] = {}
         self._woken = asyncio.Event()
         self._rests: dict[str, _Rest] = {}
+        self._ailing: set[int] = set()
+        """The groups in which some point had no value when they were last read."""
+        self._lives = False
+        """Whether any device has answered since the link was opened last."""
+        self._down_since: float | None = None
+        self._flood = Flood()
 
     @property
     def up(self) -> bool:
@@ -98,6 +129,12 @@ class Link:
         """Drop what has not been written: nobody may find it done after an outage."""
         self._wishes.clear()
 
+    def tell_the_rest(self, now: float) -> None:
+        """Log how many changes of state have been held back, where a minute of them is over; `now` is monotonic."""
+        for subject, count in self._flood.take_held_back(now).items():
+            state = self.devices.get(subject) or self.state
+            log.warning("%s: %d more changes of state in the last minute; now %s", subject, count, state)
+
     async def run(self) -> None:
         """Open, serve, and after each failure wait and open again, until cancelled; then close."""
         failures = 0
@@ -107,6 +144,8 @@ class Link:
                 try:
                     await self.driver.open()
                     self._rests.clear()
+                    self._ailing.clear()
+                    self._lives = False
                     self.image = self.driver.image
                     await self._serve()
                 except LinkError as error:
@@ -129,6 +168,8 @@ class Link:
         due = [start] * len(groups)
         if not groups:
             self._enter(LinkState.UP)
+        for device in self.devices.keys() - {group.device for group in groups}:
+            self._set(device, DeviceState.UP)  # it is only ever written: nobody can know better
         while True:
             await self._write()
             now = time.monotonic()
@@ -174,10 +215,25 @@ class Link:
             self.image.received[group.rows] = asked
         self.fresh = True
         self.counters.reads += 1
-        if self._rests.pop(group.device, None):
-            log.info("%s: %s answers again", self.name, group.device)
+        if np.count_nonzero(self.image.quality[group.rows] == Quality.BAD):
+            self._ailing.add(index)
+        else:
+            self._ailing.discard(index)
+        if not self._lives or self._ailing or self.devices[group.device] is not DeviceState.UP:
+            self._answered(group.device)
         if not self._rests:
             self._enter(LinkState.UP)
+
+    def _answered(self, device: str) -> None:
+        rest = self._rests.pop(device, None)
+        if rest is not None and self.devices[device] is DeviceState.DEMOTED:
+            self._tell(device, f"{device}: answers again after {time.monotonic() - rest.since:.1f} s")
+        ailing = any(self.driver.groups[group].device == device for group in self._ailing)
+        self._set(device, DeviceState.DEGRADED if ailing else DeviceState.UP)
+        if not self._lives:
+            self._lives = True
+            for silent, its_rest in self._rests.items():
+                self._demote(silent, its_rest.trouble)
 
     async def _write(self) -> None:
         self._woken.clear()
@@ -200,27 +256,62 @@ class Link:
 
     def _broken(self, trouble: str) -> None:
         self.counters.broken += 1
-        if self.state is not LinkState.DOWN or trouble != self.trouble:
-            log.warning("down: %s", trouble)  # a driver's error names its link or device
+        if self.state is not LinkState.DOWN:
+            self._tell(self._subject, f"down: {trouble}")  # a driver's error names its link or device
+        elif trouble != self.trouble:
+            log.info("still down: %s", trouble)
+        if self._down_since is None:
+            self._down_since = time.monotonic()
+        for device in self.devices:
+            self._set(device, DeviceState.DOWN)
         self._enter(LinkState.DOWN, trouble)
 
     def _silent(self, device: str, trouble: str) -> None:
         """Let a device rest. Raises `LinkError` when no device of the link answers any more: the line is dead."""
         self.counters.silent += 1
-        rest = self._rests.setdefault(device, _Rest())
-        if rest.failures == 0:
-            log.warning("%s; from now on it is probed now and then (link %s)", trouble, self.name)
-        rest.until = time.monotonic() + backoff_s(rest.failures + 1, LONGEST_REST_S)
+        now = time.monotonic()
+        rest = self._rests.setdefault(device, _Rest(now))
+        rest.until = now + backoff_s(rest.failures + 1, LONGEST_REST_S)
         rest.failures += 1
         if self._rests.keys() >= {group.device for group in self.driver.groups}:
             raise LinkError(trouble)
+        rest.trouble = trouble
+        if self._lives:
+            self._demote(device, trouble)
+
+    def _demote(self, device: str, trouble: str) -> None:
+        if self._set(device, DeviceState.DEMOTED):
+            self._tell(device, f"{trouble}; from now on it is probed now and then (link {self.name})")
         self._enter(LinkState.DEGRADED, trouble)
 
     def _enter(self, state: LinkState, trouble: str = "") -> None:
         changed = state is not self.state
         self.state, self.trouble = state, trouble
-        if changed:
-            if state is LinkState.UP:
-                log.info("%s: up", self.name)
-            if self.on_state:
-                self.on_state()
+        if not changed:
+            return
+        if self.up and self._down_since is not None:
+            self._tell(self._subject, f"{self.name}: up again after {time.monotonic() - self._down_since:.1f} s")
+            self._down_since = None
+        elif state is LinkState.UP:
+            log.info("%s: up", self.name)
+        if self.on_state:
+            self.on_state()
+
+    def _set(self, device: str, state: DeviceState) -> bool:
+        """Whether that is a change."""
+        if self.devices[device] is state:
+            return False
+        self.devices[device] = state
+        self.counters.state_changes += 1
+        return True
+
+    @property
+    def _subject(self) -> str:
+        """Of whom a change of the link's state is told: of the device, where it is alone."""
+        return next(iter(self.devices)) if len(self.devices) == 1 else self.name
+
+    def _tell(self, subject: str, message: str) -> None:
+        if self._flood.passes(subject, time.monotonic()):
+            log.warning("%s", message)
+        else:
+            log.debug("%s", message)

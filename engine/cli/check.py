@@ -132,8 +132,9 @@ def summary(skid: Skid) -> str:
     """A skid in one line."""
     derived = sum(isinstance(tag.source, FromExpression) for tag in skid.tags)
     devices = sum(len(spec.devices) for spec in skid.links)
+    tags = len(skid.tags) - devices  # each device has one that says how it is doing
     return (
-        f"{skid.name}: {_count(len(skid.links), 'link')}, {_count(devices, 'device')}, {_count(len(skid.tags), 'tag')} "
+        f"{skid.name}: {_count(len(skid.links), 'link')}, {_count(devices, 'device')}, {_count(tags, 'tag')} "
         f"({derived} derived), {_count(len(skid.outputs), 'output')}, a tick of {skid.tick_s * 1000:g} ms"
     )
 

@@ -10,6 +10,7 @@ from engine.core.convert import converted_kind
 from engine.core.core import unlearned
 from engine.core.spec import Direction, Event, FromEngine, FromExpression, FromPoint, TagSpec
 from engine.core.table import TagKind
+from engine.statuses import status_name, status_tag
 from engine.system import SYSTEM_TAGS
 from engine.uod.accumulators import Accumulators
 from engine.uod.controls import Controls
@@ -54,6 +55,7 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
             unsound.add(name)
         else:
             tags.append(_derived_spec(name, derived))
+    tags += [status_tag(name) for name in uod.devices]
     known = {tag.name: _known(tag, wiring) for tag in (*tags, *SYSTEM_TAGS) if tag.name not in derived_parts}
     findings += [_in_its_section(each, accumulators) for each in check_derived(known, derived_parts, unsound)]
     controls = Controls(draft, tags, outputs, accumulators.section_of)
@@ -95,10 +97,27 @@ def _check_names(draft: Draft) -> list[Finding]:
             if name in RESERVED_TAGS:
                 message = f"the engine has a tag {name!r} of its own"
                 findings.append(Finding((section, name), message, "choose another name"))
+    findings += _check_status_names(draft)
     for name in draft.uod.derived:
         if name in draft.uod.tags or ("tags", name) in draft.broken:
             message = f"there is a tag {name!r} already, under tags"
             findings.append(Finding(("derived", name), message, "choose another name"))
+    return findings
+
+
+def _check_status_names(draft: Draft) -> list[Finding]:
+    """Each device has a tag that says how it is doing, and no other tag has its name."""
+    findings: list[Finding] = []
+    devices = {status_name(device): device for device in draft.uod.devices}
+    for name, device in devices.items():
+        if name in RESERVED_TAGS:
+            message = f"its status would be the tag {name!r}, and the engine has one of its own"
+            findings.append(Finding(("devices", device), message, "choose another name for the device"))
+    for section, names in (("tags", draft.uod.tags), ("derived", draft.uod.derived)):
+        for name in names:
+            if name in devices:
+                message = f"{name!r} is the tag that says how the device {devices[name]} is doing"
+                findings.append(Finding((section, name), message, "choose another name"))
     return findings
 
 

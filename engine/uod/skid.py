@@ -102,7 +102,7 @@ class Skid:
     data_log_interval_s: float
     links: tuple[LinkSpec, ...]
     tags: tuple[TagSpec, ...]
-    """The tags of devices in the author's order, then the derived ones."""
+    """The tags of devices in the author's order, then the derived ones, then the status of each device."""
     outputs: tuple[OutputSpec, ...]
     commands: tuple[CommandSpec, ...]
     process_values: tuple[ProcessValueSpec, ...]

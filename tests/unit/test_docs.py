@@ -27,7 +27,7 @@ def test_the_uod_of_the_readme_has_no_fault(tmp_path: Path) -> None:
     reading = read_uod(file)
     assert reading.faults == ()
     assert reading.skid is not None
-    assert [tag.name for tag in reading.skid.tags] == ["TT01", "SP01", "dT"]
+    assert [tag.name for tag in reading.skid.tags] == ["TT01", "SP01", "dT", "chiller Status"]
 
 
 def test_the_uod_of_the_tutorial_has_no_fault_and_its_summary_is_what_is_printed(tmp_path: Path) -> None:

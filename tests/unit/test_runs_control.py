@@ -143,7 +143,8 @@ async def test_a_run_begins_and_ends_in_the_order_that_the_aggregator_needs(tmp_
     head, *rows = stopped.archive.splitlines()
     assert head == (
         "Datetime (UTC),System State,Run Id,Run Time [s],Process Time [s],Block Time [s],Clock [s],Mark,Base,"
-        "Run Counter,Batch Name,Method Status,Connection Status,Outbox Status,T0 [degC],PU01 [%],VA01,PU02,Total"
+        "Run Counter,Batch Name,Method Status,Connection Status,Outbox Status,T0 [degC],PU01 [%],VA01,PU02,Total,"
+        "box Status,gone Status"
     )
     assert len(rows) >= 2
     assert all(row.split(",")[1:3] == ["Running", started.run_id] for row in rows)

@@ -109,7 +109,8 @@ def test_commands_come_with_an_example(info: UodInfoMsg) -> None:
 def test_all_tags_are_defined(info: UodInfoMsg) -> None:
     names = [tag.name for tag in info.uod_definition.tags]
 
-    assert names == ["FT01", "FT02", "PU01", "VA01", "Label", "Count", *(tag.name for tag in SYSTEM_TAGS)]
+    own = ["sim Status", "other Status", *(tag.name for tag in SYSTEM_TAGS)]
+    assert names == ["FT01", "FT02", "PU01", "VA01", "Label", "Count", *own]
 
 
 def test_one_plot_a_unit(info: UodInfoMsg) -> None:
