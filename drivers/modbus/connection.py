@@ -3,7 +3,8 @@
 Rules of this file:
 
 * One batch at a time; within it as many requests are open as the device takes. A batch has one future and one timer.
-* Which answer belongs to which request is decided in `transactions`, never here.
+* Which answer belongs to which request is decided in `transactions`, never here. Where that can only be told by their
+  length, a request that is as long as that before it is sent in a wider form (`widening`), and cut to size here.
 * Times on a serial line are counted from the last byte that was sent or heard on it.
 """
 
@@ -19,14 +20,26 @@ from drivers.contract import LinkError
 from drivers.modbus.counters import DeviceCounters, LinkCounters
 from drivers.modbus.frames import Frames, FramingError
 from drivers.modbus.options import DeviceOptions
-from drivers.modbus.pdu import ACKNOWLEDGE, DEVICE_BUSY, Flaw, Refusal, Reply, Request
+from drivers.modbus.pdu import (
+    ACKNOWLEDGE,
+    DEVICE_BUSY,
+    GATEWAY_PATH_UNAVAILABLE,
+    GATEWAY_TARGET_SILENT,
+    Flaw,
+    Refusal,
+    Reply,
+    Request,
+)
 from drivers.modbus.transactions import Transaction, Transactions
+from drivers.modbus.widening import Widening, narrowed
 
 BUSY_PAUSE_S = 0.05
 """How long a device that says it is busy is left alone."""
 BUSY = frozenset({DEVICE_BUSY})
 BUSY_READING = frozenset({ACKNOWLEDGE, DEVICE_BUSY})
 """The exceptions after which to ask again. A write that is acknowledged is being done, and is not sent twice."""
+PASSING = BUSY_READING | {GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT}
+"""The exceptions that say nothing about what was asked for."""
 
 
 @dataclass(slots=True)
@@ -36,6 +49,10 @@ class Device:
     name: str
     options: DeviceOptions
     counters: DeviceCounters = field(default_factory=DeviceCounters)
+    widening: Widening = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.widening = Widening(self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +83,7 @@ class _Batch:
         "heard",
         "once",
         "pause",
+        "plain",
         "replies",
         "requests",
         "timeout",
@@ -87,6 +105,8 @@ class _Batch:
         self.waiting = deque(range(len(requests)))
         """The places of requests that are yet to be sent."""
         self.attempts = [0] * (len(requests) - doubtful) + [options.retries] * doubtful
+        self.plain: dict[int, Request] = {}
+        """The places of requests to be sent as they are, and their wider forms, which had no answer."""
         self.unanswered = len(requests)
         self.unheard: list[int] = []
         """The places of requests that have had no answer, repeats included."""
@@ -204,6 +224,14 @@ class Connection(asyncio.BufferedProtocol):
                 self.transactions.forget(transaction.device_id)
             return
         slot = transaction.slot
+        if transaction.request is not batch.requests[slot]:
+            narrow = self._narrow(batch, transaction, reply)
+            if narrow is None:
+                batch.waiting.appendleft(slot)
+                return
+            reply = narrow
+        elif batch.plain and slot in batch.plain and isinstance(reply, bytes):
+            batch.device.widening.unanswered(batch.plain.pop(slot))
         if not isinstance(reply, bytes):
             busy = isinstance(reply, Refusal) and reply.code in (BUSY if batch.once else BUSY_READING)
             if (busy or (isinstance(reply, Flaw) and not batch.once)) and self._repeat(batch, slot):
@@ -215,6 +243,21 @@ class Connection(asyncio.BufferedProtocol):
         batch.unanswered -= 1
         if not batch.unanswered and not batch.done.done():
             batch.done.set_result(None)
+
+    @staticmethod
+    def _narrow(batch: _Batch, transaction: Transaction, reply: Reply) -> Reply | None:
+        """What the answer to a wider form of a request says to the request; None where it has to be sent again."""
+        wide, slot = transaction.request, transaction.slot
+        if isinstance(reply, bytes):
+            batch.device.widening.answered(wide)
+            return narrowed(reply, wide, batch.requests[slot])
+        if isinstance(reply, Flaw):
+            batch.plain[slot] = wide
+            return None
+        if reply.code in PASSING:
+            return reply
+        batch.device.widening.refused(wide)
+        return None
 
     @staticmethod
     def _repeat(batch: _Batch, slot: int) -> bool:
@@ -248,13 +291,10 @@ class Connection(asyncio.BufferedProtocol):
         while waiting and room > 0:
             room -= 1
             slot = waiting[0]
-            request = requests[slot]
-            probe = None if numbered else transactions.probe(device_id, request, now)
-            if probe is None:
+            request, is_probe = (requests[slot], False) if numbered else self._unmistakable(batch, slot, now)
+            if not is_probe:
                 waiting.popleft()
-            else:
-                request = probe
-            number = begin(device_id, request, slot, now, counters, probe is not None).number
+            number = begin(device_id, request, slot, now, counters, is_probe).number
             data.append(frame(number, device_id, request.pdu))
         if not data:
             return
@@ -265,6 +305,15 @@ class Connection(asyncio.BufferedProtocol):
         outlet.write(sent)
         if self._timer is None:
             self._timer = self._loop.call_at(now + batch.timeout, self._watch)
+
+    def _unmistakable(self, batch: _Batch, slot: int, now: float) -> tuple[Request, bool]:
+        """What to send for a request whose answer is known by its form alone, and whether that is a probe."""
+        request, device, transactions = batch.requests[slot], batch.device, self.transactions
+        device_id = device.options.device_id
+        if slot not in batch.plain and transactions.is_like_last(device_id, request):
+            request = device.widening.of(request) or request
+        probe = transactions.probe(device_id, request, now)
+        return (request, False) if probe is None else (probe, True)
 
     def _due(self, batch: _Batch, transaction: Transaction) -> float:
         """When an open request has waited too long."""
@@ -292,6 +341,9 @@ class Connection(asyncio.BufferedProtocol):
             if not once and self._repeat(batch, transaction.slot):
                 if not transaction.is_probe:
                     batch.waiting.appendleft(transaction.slot)
+            elif not (transaction.is_probe or transaction.request is batch.requests[transaction.slot]):
+                batch.plain[transaction.slot] = transaction.request
+                batch.waiting.appendleft(transaction.slot)
             elif not self._leave(batch, transaction):
                 batch.done.set_exception(SilenceError())
                 return

@@ -12,9 +12,11 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from drivers.contract import Kind, Options
 from drivers.modbus.datatypes import BOOL, DATA_TYPES, DataType, letters, spelled
-from drivers.modbus.pdu import MAX_READ_REGISTERS, Table
+from drivers.modbus.pdu import MAX_READ_BITS, MAX_READ_REGISTERS, Table
 
 MAX_ADDRESS = 0xFFFF
+BITS_PER_REGISTER = 16
+"""How many coils weigh as much as a register in `max_gap` and `max_block`."""
 
 TypeName = Literal[
     "bool", "int8_high", "int8_low", "uint8_high", "uint8_low", "int16", "uint16", "int32", "uint32", "int64", "uint64",
@@ -76,6 +78,16 @@ class DeviceOptions(Options):
 
     shared: ClassVar[tuple[str, ...]] = ()
     """The keys in which all devices of a link must agree, as they are about the way to them."""
+    numbered: ClassVar[bool] = False
+    """Whether frames bear transaction ids."""
+
+    def longest(self, table: Table) -> int:
+        """How many registers or bits one request may read."""
+        return min(self.max_block * BITS_PER_REGISTER, MAX_READ_BITS) if table.is_bits else self.max_block
+
+    def gap(self, table: Table) -> int:
+        """How many registers or bits that nobody asked for may be read to save a request."""
+        return self.max_gap * BITS_PER_REGISTER if table.is_bits else self.max_gap
 
     @property
     def window(self) -> int:
@@ -103,6 +115,8 @@ class HostOptions(DeviceOptions):
 
 class TcpDeviceOptions(HostOptions):
     """A device behind Modbus TCP."""
+
+    numbered: ClassVar[bool] = True
 
     max_in_flight: Annotated[int, Field(ge=1, le=256)] = 1
     """How many requests the device takes before it has answered the first."""

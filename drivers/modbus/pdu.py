@@ -60,6 +60,7 @@ MAX_WRITE_REGISTERS = 123
 ILLEGAL_FUNCTION = 0x01
 ILLEGAL_DATA_ADDRESS = 0x02
 ILLEGAL_DATA_VALUE = 0x03
+DEVICE_FAILURE = 0x04
 ACKNOWLEDGE = 0x05
 DEVICE_BUSY = 0x06
 GATEWAY_PATH_UNAVAILABLE = 0x0A
@@ -69,7 +70,7 @@ EXCEPTION_NAMES = {
     ILLEGAL_FUNCTION: "illegal function",
     ILLEGAL_DATA_ADDRESS: "illegal data address",
     ILLEGAL_DATA_VALUE: "illegal data value",
-    0x04: "device failure",
+    DEVICE_FAILURE: "device failure",
     ACKNOWLEDGE: "acknowledged, still at work",
     DEVICE_BUSY: "device busy",
     0x07: "negative acknowledge",

@@ -15,10 +15,7 @@ import numpy as np
 from drivers.contract import DriverError, Group, Image
 from drivers.modbus.codec import Decoder, Field
 from drivers.modbus.options import MAX_ADDRESS, DeviceOptions
-from drivers.modbus.pdu import MAX_READ_BITS, MAX_READ_REGISTERS, Request, Table, read
-
-BITS_PER_REGISTER = 16
-"""How many coils weigh as much as a register in `max_gap` and `max_block`."""
+from drivers.modbus.pdu import Request, Table, read
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,15 +134,17 @@ def plan_group(group: Group, fields: Sequence[Field], device: DeviceOptions, ima
     starts: dict[int, int] = {}
     offset = 0
     for table in Table:
-        weight, width = (BITS_PER_REGISTER, 1) if table.is_bits else (1, 2)
-        longest = min(device.max_block * weight, MAX_READ_BITS if table.is_bits else MAX_READ_REGISTERS)
+        width = 1 if table.is_bits else 2
+        longest = device.longest(table)
         mine = [field for field in fields if field.table is table]
         for field in mine:
             if field.count > longest:
                 raise DriverError(
                     f"{group.device}: {field.tag} ({field}) takes {too_long(field.count, device.max_block)}"
                 )
-        for run in coalesce(spans_of(mine), device.max_gap * weight, longest, device.readable.get(table, ())):
+        if not device.numbered and device.max_gap:
+            longest -= 8 if table.is_bits else 1  # room for `widening`
+        for run in coalesce(spans_of(mine), device.gap(table), longest, device.readable.get(table, ())):
             first = run[0].address
             block = Block(table, run, offset, read(table, first, _end(run) - first))
             blocks.append(block)

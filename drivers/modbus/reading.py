@@ -23,8 +23,9 @@ from drivers.modbus.codec import compact
 from drivers.modbus.connection import Device
 from drivers.modbus.holes import Holes, place_of
 from drivers.modbus.link import Link
+from drivers.modbus.options import BITS_PER_REGISTER
 from drivers.modbus.pdu import ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE, Flaw, Refusal, Reply
-from drivers.modbus.plan import BITS_PER_REGISTER, Block, GroupPlan
+from drivers.modbus.plan import Block, GroupPlan
 from drivers.reasons import reason_code, reason_text
 
 log = logging.getLogger("skidlink.drivers.modbus")

@@ -15,10 +15,11 @@ from drivers.modbus.address import Reach
 from drivers.modbus.connection import Device
 from drivers.modbus.identification import identification
 from drivers.modbus.link import Link
-from drivers.modbus.pdu import MAX_READ_REGISTERS, Refusal, Reply, Table, read
+from drivers.modbus.pdu import DEVICE_FAILURE, MAX_READ_REGISTERS, Refusal, Reply, Table, read
 
 PAUSE_S = 0.01
 """Between two requests of a survey."""
+_FAILURE = Refusal(DEVICE_FAILURE)
 
 
 @dataclass(slots=True)
@@ -31,6 +32,8 @@ class Found:
     """table -> first and last address of each range that can be read"""
     complete: bool = True
     """False where the survey ended before all addresses had been asked."""
+    is_doubtful: bool = False
+    """It answers everything with exception 04: a device that fails, or a server that says so of ids nobody has."""
 
 
 class Survey:
@@ -39,7 +42,10 @@ class Survey:
     def __init__(self, where: Reach, device_ids: Sequence[int], *, timeout_ms: int = 300, retries: int = 0) -> None:
         """Raises `DriverError` where the link or a device id cannot be."""
         self.devices = {
-            device_id: Device(f"device {device_id}", where.device(device_id, timeout_ms=timeout_ms, retries=retries))
+            device_id: Device(
+                f"device {device_id}",
+                where.device(device_id, timeout_ms=timeout_ms, retries=retries, max_gap=0),  # nothing but what it asks
+            )
             for device_id in device_ids
         }
         first = next(iter(self.devices.values())).options
@@ -68,13 +74,24 @@ class Survey:
         return reply
 
     async def present(self, step: Callable[[int], None]) -> list[Found]:
-        """The devices that answer anything at all; `step` is called with each id before it is asked."""
+        """The devices that answer anything at all; `step` is called with each id before it is asked.
+
+        Behind a gateway, those are not among them of which it says that it cannot reach them (exceptions 0A and 0B).
+        """
         found: list[Found] = []
         for device_id in self.devices:
             step(device_id)
-            if await self.ask(device_id, Table.HOLDING, 0, 1) is not None:
-                found.append(Found(device_id))
+            reply = await self.ask(device_id, Table.HOLDING, 0, 1)
+            if reply is not None:
+                is_doubtful = reply == _FAILURE and await self._fails_everywhere(device_id)
+                found.append(Found(device_id, is_doubtful=is_doubtful))
         return found
+
+    async def _fails_everywhere(self, device_id: int) -> bool:
+        for table in (Table.INPUT, Table.COIL, Table.DISCRETE):
+            if await self.ask(device_id, table, 0, 1) != _FAILURE:
+                return False
+        return True
 
     async def identify(self, found: Found) -> None:
         """Ask a device what it is. To be done last: there are devices that a function they do not know confuses."""

@@ -13,7 +13,8 @@ Rules of this file:
   all that was owed before it, and before a request that a debt could be mistaken for comes one that none can be: the
   request of `probe`.
 * Where answers bear no transaction id and one has come that nobody waited for, the line brings answers twice: for some
-  time every answer of that device is reckoned with once more, as a debt.
+  time every answer of that device is reckoned with once more, as a debt. The first one that comes twice is known by
+  its length: `is_like_last` says where the next request must have another one.
 * The one question that may be answered by what is late is the same question of the same exchange, repeated.
 """
 
@@ -56,7 +57,7 @@ class Transaction:
 class Transactions:
     """The open requests of one connection, oldest first, and the answers that it still owes."""
 
-    __slots__ = ("_counters", "_debts", "_doubling", "_exchange", "_last", "_open", "numbered")
+    __slots__ = ("_answered", "_counters", "_debts", "_doubling", "_exchange", "_last", "_open", "numbered")
 
     def __init__(self, counters: LinkCounters, *, numbered: bool = True) -> None:
         self._counters = counters
@@ -64,6 +65,8 @@ class Transactions:
         self._debts: dict[int, tuple[float, Transaction]] = {}
         self._doubling: dict[int, float] = {}
         """device id -> until when its answers are reckoned with twice"""
+        self._answered: dict[int, tuple[Request, bytes]] = {}
+        """device id -> the request that it answered last, and the answer"""
         self._last = 0
         self._exchange = 0
         self.numbered = numbered
@@ -114,7 +117,13 @@ class Transactions:
         owed = [debt.request for debt in self._owed(device_id, now) if not self._is_repeated(debt, request)]
         if all(debt.echo != request.echo for debt in owed):
             return None
-        return _unlike(owed)
+        answered = self._answered.get(device_id)
+        return _unlike(owed if answered is None else [answered[0], *owed])
+
+    def is_like_last(self, device_id: int, request: Request) -> bool:
+        """Whether the last answer of a device, come once more, could be taken for the answer to this request."""
+        answered = self._answered.get(device_id)
+        return answered is not None and answered[0].echo == request.echo and answered[0].pdu != request.pdu
 
     def forget(self, device_id: int) -> None:
         """Reckon with no late answer of a device any longer."""
@@ -140,12 +149,19 @@ class Transactions:
         if isinstance(reply, bytes):
             counters.replies += 1
             counters.round_trips.append(now - transaction.sent)
-            if self._debts and not self.numbered:
-                self._settle(transaction)
-            if self._doubles(device_id, now):
+            comes_again = self._doubles(device_id, now)
+            if not self.numbered:
+                if self._debts and self._is_copy(device_id, pdu):
+                    comes_again = True  # as it may be the last answer once more
+                elif self._debts:
+                    self._settle(transaction)
+                self._answered[device_id] = transaction.request, pdu
+            if comes_again:
                 transaction.is_answered = True
                 self._owe(transaction, now)
         elif isinstance(reply, Refusal):
+            if not self.numbered:
+                self._answered[device_id] = transaction.request, pdu
             counters.exceptions[reply.code] += 1
             counters.round_trips.append(now - transaction.sent)
         else:
@@ -177,21 +193,19 @@ class Transactions:
         self.numbered = False
         if len(self._open) > 1:
             raise FramingError("the device answers with transaction id 0 while several requests are open")
-        owed = self._owed(device_id, now)
-        transaction = next(iter(self._open.values()), None)
-        if transaction is not None and transaction.device_id == device_id:
-            is_open = transaction
-            suspects = [
-                debt
-                for debt in owed
-                if not debt.is_repeat_of(is_open) and not isinstance(debt.request.check(pdu), Flaw)
-            ]
-            if not suspects:
+        owed = [debt for debt in self._owed(device_id, now) if not isinstance(debt.request.check(pdu), Flaw)]
+        is_open = next(iter(self._open.values()), None)
+        if is_open is not None and is_open.device_id == device_id:
+            owed = [debt for debt in owed if not debt.is_repeat_of(is_open)]
+            fits = not isinstance(is_open.request.check(pdu), Flaw)
+            if not owed and (fits or not self._is_copy(device_id, pdu)):
                 del self._open[is_open.number]
                 return is_open
-            owed = suspects
         if owed and not owed[0].is_answered:
             owed[0].counters.late += 1
+            if self._is_copy(device_id, pdu):
+                return None  # or it is the last answer once more, and what is owed may still come
+            self._answered[device_id] = owed[0].request, pdu
             if self._doubles(device_id, now):
                 owed[0].is_answered = True
             else:
@@ -199,11 +213,17 @@ class Transactions:
             return None
         if owed:
             del self._debts[owed[0].number]
+            self._answered[device_id] = owed[0].request, pdu
         if owed and pdu[0] & 0x80:  # any request can have this answer, so it is no sign of another one that came twice
             self._counters.unasked += 1
         else:
             self._unasked(device_id, now)
         return None
+
+    def _is_copy(self, device_id: int, pdu: bytes) -> bool:
+        """Whether an answer can be the last one of a device once more."""
+        answered = self._answered.get(device_id)
+        return answered is not None and answered[1] == pdu
 
     def _doubles(self, device_id: int, now: float) -> bool:
         return bool(self._doubling) and now < self._doubling.get(device_id, 0.0)
@@ -237,10 +257,10 @@ class Transactions:
                 del self._debts[number]
 
 
-def _unlike(owed: list[Request]) -> Request:
-    """A harmless request whose answer is like none that is owed: a little less or more of what was asked for before."""
-    echoes = {debt.echo for debt in owed}
-    table, address, count = place_of(owed[-1])
+def _unlike(before: list[Request]) -> Request:
+    """A harmless request whose answer is like that to none before: a little less or more of the last of them."""
+    echoes = {request.echo for request in before}
+    table, address, count = place_of(before[-1])
     step = 8 if table.is_bits else 1
-    counts = [*range(count - step, 0, -step), *range(count + step, count + step * (len(owed) + 2), step)]
+    counts = [*range(count - step, 0, -step), *range(count + step, count + step * (len(before) + 2), step)]
     return next(request for request in (read(table, address, one) for one in counts) if request.echo not in echoes)

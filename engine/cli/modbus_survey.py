@@ -66,7 +66,8 @@ async def scan(link: str, ids: str, last: int, requests: int, timeout_ms: int, d
 
         async with survey.opened():
             step = begin("device ids", len(wanted))
-            found = await survey.present(lambda _: step(1))
+            answering = await survey.present(lambda _: step(1))
+            found = [each for each in answering if not each.is_doubtful]
             for each in found:
                 step = begin(f"addresses of device id {each.device_id}", len(Table) * (last + 1))
                 await survey.explore(each, list(Table), last, requests, step)
@@ -77,7 +78,13 @@ async def scan(link: str, ids: str, last: int, requests: int, timeout_ms: int, d
     if dump:
         await asyncio.to_thread(dump.write_text, dumped(survey.link.name, cells), encoding="utf-8")
         sys.stderr.write(f"kept in {dump}; replay it: skidlink modbus replay {dump}\n")
-    if not found:
+    doubtful = [str(each.device_id) for each in answering if each.is_doubtful]
+    if doubtful:
+        sys.stderr.write(
+            f"{survey.link.name}: left out, as every question to them is answered with exception 04 (device failure): "
+            f"device ids {', '.join(doubtful)}; some servers say that of ids that nobody has\n"
+        )
+    elif not found:
         sys.stderr.write(f"{survey.link.name}: no device answers under {ids}: try a longer --timeout-ms\n")
     return 0 if found else 1
 

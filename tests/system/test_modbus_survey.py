@@ -93,6 +93,32 @@ async def test_a_line_with_a_device_that_knows_no_identification(tmp_path: Path)
             assert found.identity == {}
 
 
+async def test_ids_that_only_ever_fail_are_doubtful_and_those_behind_a_dead_end_absent() -> None:
+    """Exception 04 is what pymodbus's server answers for ids that it has not, 0A and 0B what gateways answer."""
+    codes = {1: 0x04, 2: 0x0A, 3: 0x0B, 4: 0x02}
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while True:
+                head = await reader.readexactly(8)
+                await reader.readexactly(int.from_bytes(head[4:6]) - 2)
+                writer.write(head[:4] + b"\0\3" + head[6:7] + bytes((head[7] | 0x80, codes[head[6]])))
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        survey = Survey(reach(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"), list(codes), timeout_ms=10_000)
+        async with survey.opened():
+            found = await survey.present(lambda _: None)
+    assert [(each.device_id, each.is_doubtful) for each in found] == [(1, True), (4, False)]
+
+
+def test_a_scan_says_which_ids_are_doubtful(port_of_a_server: str) -> None:
+    said = skidlink("scan", port_of_a_server, "--ids", "2-4", "--last", "3")
+    assert "left out" in said
+    assert "device ids 3, 4; some servers say that of ids that nobody has" in said.replace("\n", " ")
+
+
 async def test_what_a_device_says_it_is(port: int) -> None:
     driver = ModbusTcp({"plc": TcpDeviceOptions(host="127.0.0.1", port=port)}, [])
     await driver.open()

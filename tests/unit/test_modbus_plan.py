@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from drivers.contract import DriverError, Image, Point, groups_of
 from drivers.modbus.driver import ModbusTcp
-from drivers.modbus.options import PointOptions, TcpDeviceOptions
-from drivers.modbus.plan import BITS_PER_REGISTER, plan_group
+from drivers.modbus.options import BITS_PER_REGISTER, PointOptions, RtuDeviceOptions, TcpDeviceOptions
+from drivers.modbus.plan import plan_group
 from drivers.modbus.review import fields_of
 
 TYPES = ["uint16", "int32", "float64", "bool", "string"]
@@ -60,6 +60,22 @@ def test_every_point_is_read_once_within_the_limits(points: list[Point], max_gap
             gap = 0 if address in needed else gap + 1
             assert gap <= max_gap * weight
         assert 0 <= block.offset < plan.raw_size
+
+
+@given(any_points(), st.integers(0, 8), st.integers(8, 125))
+def test_where_answers_bear_no_number_blocks_leave_room_to_be_wider(
+    points: list[Point], max_gap: int, max_block: int
+) -> None:
+    device = RtuDeviceOptions(port="/dev/null", max_gap=max_gap, max_block=max_block)
+    fields = fields_of({"pump": device}, points)
+    (group,) = groups_of(points)
+    plan = plan_group(group, fields, device, Image([field.data_type.kind for field in fields]))
+    assert sorted(field.row for block in plan.blocks for field in block.fields) == list(range(len(points)))
+    for block in plan.blocks:
+        step = 8 if block.table.is_bits else 1
+        room = device.longest(block.table) - block.count
+        assert room >= 0
+        assert room >= step or max_gap == 0 or len(block.spans) == 1
 
 
 @given(any_points(), st.data())
