@@ -1,14 +1,19 @@
-"""What is counted on the links, as tags: set now and then, as nobody acts on a counter within a tick."""
+"""What is counted on the links and in the scan cycle, as tags.
+
+They are set now and then, as nobody acts on a counter within a tick.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 
 from drivers.contract import Counts
 from engine.core.core import Core
 from engine.links import Link
+from engine.scan import Scan
 from engine.uod.skid import CounterSpec
 
 EVERY_S = 1.0
@@ -17,9 +22,15 @@ EVERY_S = 1.0
 class CounterTags:
     """The counters that the author of a skid has asked for."""
 
-    def __init__(self, counters: Sequence[CounterSpec], links: Sequence[Link]) -> None:
-        used = sorted({counter.link for counter in counters})
-        self._wanted = [(links[link], [each for each in counters if each.link == link]) for link in used]
+    def __init__(self, counters: Sequence[CounterSpec], links: Sequence[Link], scan: Scan) -> None:
+        used = dict.fromkeys(counter.link for counter in counters)
+        self._wanted = [
+            (
+                scan.counted if link is None else partial(counted_on, links[link]),
+                [each for each in counters if each.link == link],
+            )
+            for link in used
+        ]
         self._due = -math.inf
 
     def show(self, core: Core, now: float) -> None:
@@ -27,8 +38,8 @@ class CounterTags:
         if now < self._due:
             return
         self._due = now + EVERY_S
-        for link, counters in self._wanted:
-            counted = counted_on(link)
+        for count, counters in self._wanted:
+            counted = count()
             for counter in counters:
                 value = counted[counter.name]
                 if math.isnan(value):

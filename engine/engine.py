@@ -58,7 +58,7 @@ class Engine:
         self.outputs = Outputs(skid, self.links, self._show_output)
         self.runs = Runs(skid, lambda: self.scan.core, self.outputs, self._send, Journal(self.store), NoInstructions())
         self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send, self)
-        self._counters = CounterTags(skid.counters, self.links)
+        self._counters = CounterTags(skid.counters, self.links, self.scan)
         self._statuses = StatusTags(self.links)
         self._outbox_status = ""
         set_idle(self.scan.core)

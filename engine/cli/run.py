@@ -23,6 +23,7 @@ from engine.cli.session import Session
 from engine.cli.view import LiveView, PlainView
 from engine.engine import Engine, engine_name
 from engine.store import Store, StoreError
+from engine.timing import TIMED, in_words
 from engine.uod.reader import read_uod
 from engine.uod.skid import Skid
 from engine.uplinks.contract import Uplink, UplinkError
@@ -71,8 +72,10 @@ async def run_skid(skid: Skid, session: Session, operator: Operator | None = Non
         for result in await asyncio.gather(*helpers, return_exceptions=True):
             if isinstance(result, Exception):
                 log.error("%s", result, exc_info=result)
-    counters = engine.scan.counters
+    counters, timing = engine.scan.counters, engine.scan.timing
     log.info("ended after %d ticks, %d overrun, %d changes", counters.ticks, counters.overruns, counters.changes)
+    for name in TIMED:
+        log.log(logging.INFO if name == "tick" else logging.DEBUG, "%s: %s", name, in_words(timing, name))
     return 0
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from drivers.contract import Quality
 from engine.engine import Engine
+from engine.timing import in_words
 
 Value = bool | int | float | str | None
 
@@ -95,7 +96,7 @@ class LiveView:
         seconds = time.monotonic() - self._started
         return Text(
             f"scan     {counters.ticks} ticks in {seconds:.0f} s, {counters.overruns} overrun, "
-            f"last took {counters.last_s * 1000:.1f} ms, {counters.changes} changes"
+            f"{in_words(self._engine.scan.timing, 'tick')}, {counters.changes} changes"
         )
 
 

@@ -1,10 +1,11 @@
-"""Tags that show what is counted on a link: `{device: pump, counter: timeouts}`.
+"""Tags that show what is counted on a link, `{device: pump, counter: timeouts}`, or here, `{counter: overruns}`.
 
 A device's own counter goes before one of its link of the same name; the link's can be had by any of its devices.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import fields
 
 from pydantic import Field, ValidationError
@@ -12,6 +13,7 @@ from pydantic import Field, ValidationError
 from drivers.contract import Kind
 from engine.core.spec import Direction, FromEngine, TagSpec
 from engine.links import Counters
+from engine.scan import SCAN_COUNTERS
 from engine.uod.draft import Draft, findings_of, keys_of
 from engine.uod.faults import Finding, Path, did_you_mean
 from engine.uod.model import Number, Strict, Tag
@@ -25,10 +27,11 @@ LINK_COUNTERS = tuple(field.name for field in fields(Counters))
 class CounterTag(Strict):
     """What has been counted on a link or with a device since the engine started, once a second."""
 
-    device: str
-    """The name of the device, or of any device of the link."""
+    device: str = ""
+    """The name of the device, or of any device of the link; without one it is the scan cycle that is looked at."""
     counter: str
-    """What is counted: timeouts, exceptions_02, round_trip_p99_ms, silent, broken, late_reads, ..."""
+    """What is counted: timeouts, exceptions_02, round_trip_p99_ms, silent, broken, late_reads, ... with a device;
+    overruns, tick_p99_ms, late_p99_ms, derive_max_ms, ... without."""
     deadband: Number = Field(default=0, ge=0)
     """Published when it changes by more than this."""
     republish_every_s: Number | None = Field(default=None, gt=0)
@@ -71,6 +74,8 @@ class CountedTags:
 
     def _find(self, path: Path, part: CounterTag) -> CounterSpec | None:
         """Where it is counted, and by what name: "reconnects" on a link, "pump.timeouts" of a device."""
+        if not part.device:
+            return self._named(path, part, None, {name: name for name in SCAN_COUNTERS}, "in the scan cycle")
         place = self._wiring.counted(part.device)
         if place is None:
             return None  # the device is at fault, and has been complained of
@@ -78,8 +83,13 @@ class CountedTags:
         own = f"{part.device}."
         known = {name: name for name in (*counted, *LINK_COUNTERS) if not name.startswith(devices)}
         known |= {name.removeprefix(own): name for name in counted if name.startswith(own)}
+        return self._named(path, part, link, known, f"for {part.device}")
+
+    def _named(
+        self, path: Path, part: CounterTag, link: int | None, known: Mapping[str, str], where: str
+    ) -> CounterSpec | None:
         if part.counter not in known:
-            message = f"nothing named {part.counter!r} is counted for {part.device}"
+            message = f"nothing named {part.counter!r} is counted {where}"
             self.findings.append(Finding((*path, "counter"), message, did_you_mean(part.counter, known, "counters")))
             return None
         return CounterSpec(str(path[-1]), link, known[part.counter])

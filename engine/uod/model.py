@@ -87,7 +87,7 @@ class Tag(Strict):
 
         def __init__(self, **keys: Any) -> None: ...
 
-    device: str
+    device: str = ""
     """The name of the device that has it."""
     unit: str | None = None
     """The unit in which it is published, as L/h, bar, degC, %."""

@@ -23,7 +23,8 @@ def uod_schema() -> dict[str, Any]:
     for name, options, point in _drivers():
         driver: Any = (Literal[name], Field(description=Device.model_fields["driver"].description))
         devices.append(_joined(f"{name} device", Device, options, driver=driver))
-        tags.setdefault(point, _joined(f"{name} tag", Tag, point))
+        device: Any = (str, Field(description=Tag.model_fields["device"].description))
+        tags.setdefault(point, _joined(f"{name} tag", Tag, point, device=device))
     parts: dict[str, Any] = {
         "devices": Annotated[Union[tuple(devices)], Field(discriminator="driver")],  # noqa: UP007
         "tags": Union[*tags.values(), CounterTag],

@@ -82,12 +82,13 @@ class ProcessValueSpec:
 
 @dataclass(frozen=True, slots=True)
 class CounterSpec:
-    """A tag that shows what is counted on a link."""
+    """A tag that shows what is counted on a link, or in the scan cycle."""
 
     tag: str
-    link: int
+    link: int | None
+    """None: in the scan cycle"""
     name: str
-    """As the link's driver or worker has it: "reconnects", or "pump.timeouts" of one device."""
+    """As the link's driver or worker has it: "reconnects", or "pump.timeouts" of one device; else "overruns"."""
 
 
 @dataclass(frozen=True, slots=True)

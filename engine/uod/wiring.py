@@ -112,6 +112,10 @@ class Wiring:
     def _wire(self, name: str, tag: Tag) -> None:
         """Make the point of a tag."""
         path = ("tags", name)
+        if not tag.device:
+            if not is_counter(tag):
+                self.findings.append(Finding(path, "the key 'device' is missing"))
+            return
         if tag.device not in self._devices and tag.device not in self._broken:
             hint = did_you_mean(tag.device, self._devices, "devices")
             self.findings.append(Finding((*path, "device"), f"no device is named {tag.device!r}", hint))

@@ -15,6 +15,7 @@ from engine.core.core import Core
 from engine.counters import EVERY_S, CounterTags
 from engine.engine import Engine
 from engine.links import Link
+from engine.scan import Scan
 from engine.uod.reader import read_uod
 from engine.uod.skid import CounterSpec, Skid
 
@@ -32,6 +33,8 @@ tags:
   Own: {device: valve, counter: bytes_sent}
   Silent: {device: valve, counter: silent}
   Late: {device: box, counter: late_reads, republish_every_s: 60}
+  Overruns: {counter: overruns}
+  Tick: {counter: tick_p99_ms}
 derived:
   Alarm: {expr: Timeouts > 2}
 process_values: [Timeouts, Trip]
@@ -66,6 +69,8 @@ def test_a_device_goes_before_its_link_and_the_link_is_had_by_any_device(skid: S
         CounterSpec("Own", 0, "valve.bytes_sent"),
         CounterSpec("Silent", 0, "silent"),
         CounterSpec("Late", 1, "late_reads"),
+        CounterSpec("Overruns", None, "overruns"),
+        CounterSpec("Tick", None, "tick_p99_ms"),
     )
     tags = {tag.name: tag for tag in skid.tags}
     assert [point.tag for point in skid.links[0].points] == ["PT01"], "a counter is no point"
@@ -82,7 +87,7 @@ def test_they_are_set_once_a_second_and_unknown_until_measured(skid: Skid) -> No
     specs = [tag for tag in skid.tags if tag.name in {"Timeouts", "Trip", "Silent"}]
     counters = [each for each in skid.counters if each.tag in {"Timeouts", "Trip", "Silent"}]
     core = Core(specs, [])
-    shown = CounterTags(counters, [link])
+    shown = CounterTags(counters, [link], Scan([], [], 0.1, lambda _: None))
 
     shown.show(core, 10.0)
     assert [core.table.value(core.table.row_of(tag)) for tag in ("Timeouts", "Silent")] == [3.0, 5.0]
@@ -107,8 +112,16 @@ def test_the_engine_shows_them_and_derives_from_them(skid: Skid) -> None:
     assert isinstance(driver, ModbusTcp)
     driver.devices["pump"].counters.timeouts = 3
 
+    engine.scan.counters.overruns = 4
+
     engine.scan.tick(10.0, 1_800_000_000.0)
+    engine.scan.tick(10.0 + EVERY_S, 1_800_000_001.0)
 
     table = engine.scan.core.table
-    shown = {name: table.value(table.row_of(name)) for name in ("Timeouts", "Silent", "Late", "Line", "Alarm")}
-    assert shown == {"Timeouts": 3.0, "Silent": 7.0, "Late": 2.0, "Line": 0.0, "Alarm": True}
+    shown = {
+        name: table.value(table.row_of(name)) for name in ("Timeouts", "Silent", "Late", "Line", "Alarm", "Overruns")
+    }
+    assert shown == {"Timeouts": 3.0, "Silent": 7.0, "Late": 2.0, "Line": 0.0, "Alarm": True, "Overruns": 4.0}
+    tick = table.value(table.row_of("Tick"))
+    assert isinstance(tick, float)
+    assert 0 < tick < 60_000, "the first tick was measured"
