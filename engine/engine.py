@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import platform
+import time
 from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,9 @@ class Engine:
         ]
         self.uplinks: list[Uplink] = []
         self.outputs = Outputs(skid, self.links, self._show_output)
-        self.runs = Runs(skid, lambda: self.scan.core, self.outputs, self._send, Journal(self.store), NoInstructions())
+        self.runs = Runs(
+            skid, lambda: self.scan.core, self.outputs, self.links, self._send, Journal(self.store), NoInstructions()
+        )
         self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send, self)
         self._counters = CounterTags(skid.counters, self.links, self.scan)
         self._statuses = StatusTags(self.links)
@@ -69,7 +72,8 @@ class Engine:
         Raises what failed, after the outputs are safe.
         """
         with self.runs.errors:
-            self.runs.end_dead_runs()
+            now = time.monotonic()
+            self.scan.stamp_after(self.runs.take_up(now, time.time()), now)
             self.store.start()
             try:
                 await self._work(stop)

@@ -173,6 +173,10 @@ class Scan:
         ended = perf_counter()
         self.timing.add((self._late, begun, looked, converted, controlled, derived, compared, packed, ended))
 
+    def stamp_after(self, unix: float, now: float) -> None:
+        """Stamp no sample of a run earlier than `unix`: those of its earlier part came before."""
+        self._newest, self._newest_at = unix, now
+
     def snapshot(self) -> TagsFrame:
         """All tags as they are now."""
         return self._frame(self.core.everything(), time.monotonic(), time.time())

@@ -2,7 +2,7 @@
 
 Rules of this file:
 
-* Work is done in the order in which it was given, by whoever gave it. What is given in one go is durable together.
+* Work is done in the order in which it was given, by whoever gave it. What is given `together` is durable together.
 * Nothing waits for the disk but who asks for an answer. What was given is durable within `sync_ms`, on the disk itself:
   it survives kill -9 and loss of power.
 * A disk that is full or away is tried again, with all that has not been written, within a bound.
@@ -16,7 +16,8 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -27,8 +28,8 @@ RETRY_S: Final = 1.0
 KEPT_IN_TROUBLE: Final = 10_000
 """So much work is kept while the disk takes none; beyond that the oldest is given up."""
 CLOSE_WITHIN_S: Final = 2.0
-SCHEMA: Final = 1
-_TABLES: Final = """
+_TABLES: Final = (
+    """
 CREATE TABLE entry(
     number INTEGER PRIMARY KEY, kind TEXT NOT NULL, run TEXT NOT NULL, tick REAL NOT NULL, merged INTEGER NOT NULL,
     body BLOB NOT NULL
@@ -36,7 +37,16 @@ CREATE TABLE entry(
 CREATE TABLE run(id TEXT PRIMARY KEY, started REAL NOT NULL, filename TEXT NOT NULL, header TEXT NOT NULL);
 CREATE TABLE archive_row(number INTEGER PRIMARY KEY, run TEXT NOT NULL, text TEXT NOT NULL);
 CREATE TABLE run_log_line(id TEXT PRIMARY KEY, run TEXT NOT NULL, line BLOB NOT NULL);
-"""
+""",
+    """
+CREATE TABLE progress(
+    run TEXT PRIMARY KEY, at REAL NOT NULL, run_s REAL NOT NULL, process_s REAL NOT NULL, block_s REAL NOT NULL,
+    mark TEXT NOT NULL, totals BLOB NOT NULL
+);
+CREATE TABLE kept(name TEXT PRIMARY KEY, value BLOB NOT NULL);
+""",
+)
+"""What each version of the file has added to the one before."""
 
 Work = Callable[[sqlite3.Connection], object]
 Answer = TypeVar("Answer")
@@ -56,6 +66,7 @@ class Store:
         self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
         self._db = None if path is None else _connect(path)
         self._thread: threading.Thread | None = None
+        self._group: list[Work] | None = None
         self.trouble = ""
         """Why nothing can be written now; "" while all is well."""
         self.lost = 0
@@ -73,7 +84,20 @@ class Store:
 
     def do(self, work: Work) -> None:
         """Give work: it is called in the thread, within a transaction."""
-        self._work.put(work)
+        if self._group is not None:
+            self._group.append(work)
+        else:
+            self._work.put(work)
+
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """Let what is given within be durable as one: all of it or nothing. It is for one thread, the event loop's."""
+        outer, self._group = self._group, []
+        try:
+            yield
+        finally:
+            group, self._group = self._group, outer
+            self.do(lambda db: [work(db) for work in group])
 
     async def ask(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Ask something, after all that was given before. Raises what the question raises."""
@@ -217,12 +241,11 @@ def _opened(path: Path | None) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("BEGIN EXCLUSIVE")
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version == 0:
-            for statement in _TABLES.split(";"):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        elif version != SCHEMA:
-            raise sqlite3.DatabaseError(f"it was written by another version ({version})")
+        if version > len(_TABLES):
+            raise sqlite3.DatabaseError(f"it was written by a later version ({version})")
+        for statement in ";".join(_TABLES[version:]).split(";"):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(_TABLES)}")
         connection.execute("COMMIT")
     except sqlite3.Error:
         connection.close()

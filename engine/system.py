@@ -5,6 +5,7 @@ from __future__ import annotations
 from drivers.contract import Kind
 from engine.core.core import Core
 from engine.core.spec import Direction, FromEngine, TagSpec
+from protocol.models import MethodStatusEnum, SystemStateEnum
 
 NEARLY_FULL = 0.8
 """Of the bound of a queue."""
@@ -35,38 +36,35 @@ X_AXES = ("Run Time", "Process Time", "Block Time")
 
 def set_idle(core: Core) -> None:
     """Say that there was no run yet. `Run Time` is a number: the aggregator's list of units fails on anything else."""
-    set_stopped(core)
-    set_run_clock(core, 0.0)
+    set_state(core, SystemStateEnum.Stopped, None)
+    set_run_clocks(core, 0.0, 0.0, 0.0)
+    set_method_status(core, MethodStatusEnum.OK)
     core.set("Mark", "")
     core.set("Base", "min")
     core.set("Run Counter", 0)
     core.set("Batch Name", "")
-    core.set("Method Status", "OK")
+
+
+def set_state(core: Core, state: SystemStateEnum, run_id: str | None) -> None:
+    """Say what the run is doing, and which one it is; None: there is none."""
+    core.set("System State", state)
+    core.set("Run Id", run_id, reason="no run is active" if run_id is None else "")
+
+
+def set_run_clocks(core: Core, run_s: float, process_s: float, block_s: float) -> None:
+    """Say how long the run has gone on."""
+    core.set("Run Time", run_s)
+    core.set("Process Time", process_s)
+    core.set("Block Time", block_s)
 
 
 def set_clock(core: Core, unix: float) -> None:
-    """Show the time of day, in whole seconds since 1970."""
+    """Say what time it is, in whole seconds since 1970."""
     core.set("Clock", float(int(unix)))
 
 
-def set_run(core: Core, run_id: str) -> None:
-    """Say that a run has begun."""
-    core.set("System State", "Running")
-    core.set("Run Id", run_id)
-    set_run_clock(core, 0.0)
-
-
-def set_run_clock(core: Core, seconds: float) -> None:
-    """Say how long the run has gone on; without pauses and blocks, the process has gone on for as long."""
-    core.set("Run Time", seconds)
-    core.set("Process Time", seconds)
-    core.set("Block Time", seconds)
-
-
-def set_stopped(core: Core) -> None:
-    """Say that no run is active; the clocks keep what the last run has come to."""
-    core.set("System State", "Stopped")
-    core.set("Run Id", None, reason="no run is active")
+def set_method_status(core: Core, status: MethodStatusEnum) -> None:
+    core.set("Method Status", status)
 
 
 def set_connection(core: Core, *, connected: bool) -> None:

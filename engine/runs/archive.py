@@ -78,7 +78,18 @@ class ArchiveRows:
 
 def header_row(specs: Sequence[TagSpec]) -> str:
     """The names of the tags with their units."""
-    return _line(["Datetime (UTC)", *(f"{spec.name} [{spec.unit}]" if spec.unit else spec.name for spec in specs)])
+    return _line(["Datetime (UTC)", *map(_column, specs)])
+
+
+def columns_of(header: str, specs: Sequence[TagSpec]) -> tuple[list[TagSpec], list[str]]:
+    """The tags that a header names, and the columns for which there is none any more."""
+    known = {_column(spec): spec for spec in specs}
+    _, *columns = next(csv.reader([header], quoting=csv.QUOTE_NONE, escapechar="\\"))
+    return [known[column] for column in columns if column in known], [each for each in columns if each not in known]
+
+
+def _column(spec: TagSpec) -> str:
+    return f"{spec.name} [{spec.unit}]" if spec.unit else spec.name
 
 
 def _cells(kind: TagKind, table: Table) -> list[str]:

@@ -2,10 +2,11 @@
 
 Rules of this file:
 
-* Nothing here waits. A command is checked and set going within its call, so that its answer is there at once; how it
-  went is looked up in the ticks that follow.
+* Nothing here waits. A command is checked and set going within its call, so that its answer is there at once.
+* What happens between two ticks has the time of the earlier one, so that clocks, samples and records agree.
 * The order in which things are sent is the order in which the aggregator needs them: a run's start before its first
   sample, its end after the last.
+* What is told of a run and what is kept of it are durable together, so that a crash cannot come between.
 """
 
 from __future__ import annotations
@@ -13,21 +14,27 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 from uuid import uuid4
 
 from engine.core.core import Core
-from engine.core.spec import Event
+from engine.core.spec import Event, TagSpec
+from engine.links import Link
 from engine.outputs import Outputs
-from engine.runs.archive import Archive, ArchiveRows, header_row
+from engine.runs.archive import Archive, ArchiveRows, columns_of, header_row
 from engine.runs.commands import Commands, refusal
 from engine.runs.errors import ErrorCollector
-from engine.runs.instructions import InstructionSource
-from engine.runs.journal import DeadRun, Journal
+from engine.runs.instructions import InstructionSource, MethodFailedError
+from engine.runs.journal import DeadRun, Journal, Progress
+from engine.runs.method import KeptMethod, MethodError
+from engine.runs.notices import Notices, Outages
+from engine.runs.recovery import archive_of, record_of, what_ended, what_happened
 from engine.runs.runlog import RunRecord
-from engine.system import SYSTEM_TAGS, set_clock, set_run, set_run_clock, set_stopped
+from engine.runs.state import ControlWord, RefusedError, RunState
+from engine.system import SYSTEM_TAGS, set_clock, set_method_status, set_run_clocks, set_state
 from engine.uod.skid import Skid
-from protocol.aggregator_messages import AggregatorMessage, ExecuteControlCommandMsg, InjectCodeMsg
+from protocol.aggregator_messages import AggregatorMessage, ExecuteControlCommandMsg, InjectCodeMsg, MethodMsg
 from protocol.engine_messages import (
     ControlStateMsg,
     EngineMessage,
@@ -37,14 +44,14 @@ from protocol.engine_messages import (
     RunStoppedMsg,
 )
 from protocol.messages import ErrorMessage, SuccessMessage
-from protocol.models import ControlState, ErrorLog, ErrorLogEntry, Method, MethodState, RunLog
+from protocol.models import ControlState, ErrorLog, Method, MethodStatusEnum, RunLog, SystemStateEnum
 
 log = logging.getLogger("skidlink.engine.runs")
 
-NOT_YET = frozenset({"Pause", "Unpause", "Hold", "Unhold", "Restart"})
-SHOW_EVERY_S = 1.0
-"""How often the clock of a run is shown, and errors and the run log are looked at, at most."""
-REMEMBERED_ERRORS = 100
+SHOW_EVERY_S: Final = 1.0
+"""How often the clocks of a run are shown and written down, and errors are looked at, at most."""
+BETWEEN_MARKS: Final = "; "
+"""Of marks that go into the same row of the archive, as Open Pectus has it."""
 
 
 @dataclass(slots=True)
@@ -54,9 +61,10 @@ class Run:
     id: str
     started: float
     """unix seconds"""
-    began: float
-    """monotonic seconds"""
     archive: Archive
+    columns: Sequence[TagSpec]
+    """of the archive"""
+    rows: ArchiveRows | None = None
 
 
 class Runs:
@@ -67,11 +75,13 @@ class Runs:
         skid: Skid,
         core: Callable[[], Core],
         outputs: Outputs,
+        links: Sequence[Link],
         send: Callable[[EngineMessage], None],
         journal: Journal,
         instructions: InstructionSource,
     ) -> None:
         self.errors = ErrorCollector()
+        self.state = RunState()
         self._skid = skid
         self._core = core
         self._outputs = outputs
@@ -79,20 +89,34 @@ class Runs:
         self._journal = journal
         self._instructions = instructions
         self._commands = Commands(skid, core, outputs, send, journal, self)
+        self._method = KeptMethod(journal)
+        self._notices = Notices(skid.name, send)
+        self._outages = Outages(links)
         self._specs = (*SYSTEM_TAGS, *skid.tags)
         self._clock_every_s = min(SHOW_EVERY_S, skid.data_log_interval_s)
-        self._clock_due = 0.0
-        self._told_due = 0.0
+        self._now, self._unix = time.monotonic(), time.time()
+        """Of the latest tick."""
+        self._clock_due = self._look_due = 0.0
         self._second = 0
         self._run: Run | None = None
         self._new = False
-        self._rows: ArchiveRows | None = None
-        self._recent_errors: list[ErrorLogEntry] = []
+        self._mark = ""
+        self._method_state = instructions.state()
 
     @property
     def run_id(self) -> str | None:
         """The run that is active."""
         return None if self._run is None else self._run.id
+
+    @property
+    def paused(self) -> bool:
+        """Whether the run has its outputs safe, and does nothing."""
+        return self.state.paused
+
+    @property
+    def held(self) -> bool:
+        """Whether the run does nothing, and keeps its outputs."""
+        return self.state.held
 
     # What users ask
 
@@ -103,153 +127,278 @@ class Runs:
                 return self.control(name)
             case InjectCodeMsg(pcode=pcode):
                 return self._commands.inject(pcode)
+            case MethodMsg(method=method):
+                return self._save(method)
             case _:
                 return refusal(f"Skidlink does not take {type(message).__name__} yet")
 
-    def start(self) -> None:
-        """Begin a run."""
-        started = time.time()
-        run = Run(
-            id=str(uuid4()),
-            started=started,
-            began=time.monotonic(),
-            archive=Archive(started, self._skid.data_log_interval_s, header_row(self._specs)),
-        )
-        self._run = run
-        self._new = True
-        self._clock_due = 0.0
-        self._recent_errors.clear()
-        core = self._core()
-        core.reset(event=Event.RUN_START)
-        set_run(core, run.id)
-        log.info("run %s begins", run.id)
-        self._commands.begin_run(run.id)
-        self._instructions.begin(Method.empty())
-        self._journal.begin(run.id, started, run.archive.filename, run.archive.header)
-        self._send(RunStartedMsg(run_id=run.id, started_tick=started))
-        self._send(self._control_state())
+    def control(self, name: str) -> SuccessMessage | ErrorMessage:
+        """Carry out one of the words of run control."""
+        try:
+            word = ControlWord(name)
+        except ValueError:
+            return refusal(f"{name!r} is no control command; there are {', '.join(ControlWord)}")
+        try:
+            self.state.tell(word, self._now)
+        except RefusedError as refused:
+            return refusal(str(refused))
+        match word:
+            case ControlWord.START:
+                self._begin()
+            case ControlWord.STOP:
+                self._end()
+                self.name_batch("")
+            case ControlWord.RESTART:
+                self._end()
+            case ControlWord.PAUSE:
+                self._outputs.pause()
+                self._notices.run_paused(self._unix)
+            case ControlWord.UNPAUSE:
+                self._outputs.resume()
+                set_method_status(self._core(), MethodStatusEnum.OK)
+            case ControlWord.HOLD | ControlWord.UNHOLD:
+                pass  # outputs stay as they are
+        log.info("%s: the run is %s now", word, self.state.word.lower())
+        self._show_state()
+        return SuccessMessage()
 
     def stop(self) -> None:
-        """End the run, if there is one, and drive the outputs to their safe values."""
-        run = self._run
-        if run is None:
-            return
-        self._outputs.make_safe()
-        self._tell_errors(time.monotonic())
-        self._run = None
-        self._recent_errors.clear()
-        self._instructions.end()
-        set_stopped(self._core())
-        log.info("run %s ends", run.id)
-        self._send_end(run.id, self._commands.end_run(time.time()), run.archive)
-        self._send(self._control_state())
+        """End the run, if there is one: the engine ends."""
+        if self.state.active:
+            self.control(ControlWord.STOP)
 
-    def end_dead_runs(self) -> None:
-        """End the runs in which an earlier life of the engine died, with what is left of them."""
-        for dead in self._journal.dead_runs():
-            log.error("the engine ended in the middle of run %s; the run is closed, start a new one", dead.id)
-            self._send_end(dead.id, *_remains(dead))
+    def mark(self, text: str) -> None:
+        """Show a mark, and write it into the next row of the archive."""
+        self._mark = BETWEEN_MARKS.join(filter(None, (self._mark, text))) if self.state.active else text
+        self._show_mark()
 
-    def _send_end(self, run_id: str, runlog: RunLog, archive: Archive) -> None:
-        """Hand over the end of a run; with that it is out of our hands."""
-        self._send(
-            RunStoppedMsg(
-                run_id=run_id,
-                runlog=runlog,
-                method_state=MethodState.empty(),
-                archive=archive.text(),
-                archive_filename=archive.filename,
-            )
-        )
-        self._journal.end(run_id)
+    def name_batch(self, name: str) -> None:
+        """Say which batch is made."""
+        self._core().set("Batch Name", name)
+        self._journal.keep("Batch Name", name)
+
+    def count_run(self, number: int) -> None:
+        """Set the counter that users keep of their runs."""
+        self._core().set("Run Counter", number)
+        self._journal.keep("Run Counter", number)
+
+    def set_base(self, unit: str) -> None:
+        """Say in which unit the thresholds of a method are."""
+        self._core().set("Base", unit)
+        self._journal.keep("Base", unit)
+
+    def _save(self, method: Method) -> SuccessMessage | ErrorMessage:
+        try:
+            self._method.replace(method)
+        except MethodError as error:
+            return refusal(str(error))
+        if message := self._method.message():
+            self._send(message)
+        return SuccessMessage()
 
     # What an uplink tells an aggregator that knows nothing
 
     def states(self) -> Sequence[EngineMessage]:
-        """All states, and the run log; outside a run also the latest errors."""
-        found: list[EngineMessage] = [MethodStateMsg(method_state=self._instructions.state()), self._control_state()]
+        """The method, all states, and the run log; outside a run also the latest errors."""
+        found: list[EngineMessage] = [MethodStateMsg(method_state=self._method_state), self._control_state()]
+        if method := self._method.message():
+            found.insert(0, method)
         if (run_log := self._commands.run_log()) is not None:
             found.append(run_log)
-        elif self._recent_errors:
-            found.append(ErrorLogMsg(log=ErrorLog(entries=list(self._recent_errors))))
+        if not self.state.active and self.errors.recent:
+            found.append(ErrorLogMsg(log=ErrorLog(entries=list(self.errors.recent))))
         return found
 
     # What happens each tick
 
     def begin_tick(self, core: Core, now: float, unix: float) -> bool:
         """Set the engine's own tags, before the derived ones; True when this tick shall send all tags."""
+        self._now, self._unix = now, unix
+        self.state.count(now)
         if int(unix) != self._second:
             self._second = int(unix)
             set_clock(core, unix)
-        run = self._run
-        if run is not None and now >= self._clock_due:
+        if self.state.active and now >= self._clock_due:
             self._clock_due = now + self._clock_every_s
-            set_run_clock(core, max(0.0, now - run.began))
-        if run is not None:
-            for line in self._instructions.next(now):
-                self._commands.inject(line)
+            self._show_clocks()
+        if self.state.word is SystemStateEnum.Running:
+            self._follow_instructions()
         new, self._new = self._new, False
         return new
 
     def end_tick(self, core: Core, now: float, unix: float) -> None:
-        """See to the lines that are open, to the archive, and to what users want to know."""
+        """See to the archive, to the lines that are open, and to what users want to know."""
         run = self._run
         if run is not None and run.archive.due(now):
-            if self._rows is None or self._rows.table is not core.table:
-                self._rows = ArchiveRows(self._specs, core.table)
-            row = self._rows.row(unix)
-            run.archive.append(row)
-            self._journal.archive(run.id, row)
+            self._write_row(run)
+        # After the archive: a mark that is set here shall be seen before it is archived.
         self._commands.tick(core, now, unix)
-        if now >= self._told_due:
-            self._told_due = now + SHOW_EVERY_S
-            self._tell_errors(now)
+        if (state := self._instructions.state()) is not self._method_state:
+            self._method_state = state
+            self._send(MethodStateMsg(method_state=state))
+        if now >= self._look_due:
+            self._look_due = now + SHOW_EVERY_S
+            self._tell_errors()
+            self._look_after_run()
+        if self.state.restarting:
+            self.state.begin(now)
+            self._begin()
+            self._show_state()
 
-    # What lines ask of the run
+    def _follow_instructions(self) -> None:
+        """Carry out what the method wants now. Where that cannot be done, the run is paused."""
+        try:
+            for line in self._instructions.next(self._now):
+                answer = self._commands.inject(line)
+                if isinstance(answer, ErrorMessage):
+                    raise MethodFailedError(answer.message or line)
+                if self.state.word is not SystemStateEnum.Running:
+                    return  # the line was Pause, or Stop
+        except MethodFailedError as error:
+            log.error("the run is paused, its method has failed: %s", error)  # noqa: TRY400  # a sentence for users
+            self.state.tell(ControlWord.PAUSE, self._now)
+            self._outputs.pause()
+            set_method_status(self._core(), MethodStatusEnum.ERROR)
+            self._notices.method_failed(str(error), self._unix)
+            self._show_state()
 
-    def control(self, name: str) -> SuccessMessage | ErrorMessage:
-        """Carry out one of the words of run control."""
-        if name == "Start":
-            if self._run is not None:
-                return refusal("a run is active already; stop it first")
-            self.start()
-        elif name == "Stop":
-            if self._run is None:
-                return refusal("no run is active")
-            self.stop()
-        elif name in NOT_YET:
-            return refusal(f"this version of Skidlink has no {name}; it has Start and Stop")
-        else:
-            return refusal(f"{name!r} is no control command; there are Start and Stop")
-        return SuccessMessage()
+    def _look_after_run(self) -> None:
+        """Write down what the run has come to, and tell of links that are lost."""
+        if self._run is None:
+            return
+        for link in self._outages.lost(self._now):
+            self._notices.link_lost(link, self._unix)
+        progress = Progress(self._unix, replace(self.state.clocks), self._mark, self._core().memory())
+        self._journal.progress(self._run.id, progress)
 
-    def mark(self, text: str) -> None:
-        """Show a mark."""
-        self._core().set("Mark", text)
+    # How runs begin and end
 
-    def name_batch(self, name: str) -> None:
-        """Say which batch is made."""
-        self._core().set("Batch Name", name)
+    def _begin(self) -> None:
+        """Begin a run; the state says so already."""
+        archive = Archive(self._unix, self._skid.data_log_interval_s, header_row(self._specs))
+        run = self._run = Run(str(uuid4()), self._unix, archive, self._specs)
+        self._new = True
+        self._clock_due = self._look_due = 0.0
+        self._mark = ""
+        self.errors.recent.clear()
+        self._outages.begin()
+        core = self._core()
+        core.reset(event=Event.RUN_START)
+        self._show_mark()
+        set_method_status(core, MethodStatusEnum.OK)
+        log.info("run %s begins", run.id)
+        with self._journal.together():
+            self._journal.begin(run.id, run.started, archive.filename, archive.header)
+            self._send(RunStartedMsg(run_id=run.id, started_tick=run.started))
+        self._commands.begin_run(run.id)
+        self._instructions.begin(self._method.method)
+        self._notices.run_started(run.started)
 
-    def count_run(self, number: int) -> None:
-        """Set the counter that users keep of their runs."""
-        self._core().set("Run Counter", number)
+    def _end(self) -> None:
+        """End the run, and drive the outputs to their safe values; the state says so already."""
+        if (run := self._run) is None:
+            return
+        self._outputs.make_safe()
+        if self._mark:
+            self._write_row(run)
+        self._tell_errors()
+        self.errors.recent.clear()
+        self._run = None
+        log.info("run %s ends", run.id)
+        self._send_end(run.id, self._commands.end_run(self._unix), run.archive)
+        self._instructions.end()
+        set_method_status(self._core(), MethodStatusEnum.OK)
+        self._notices.run_stopped(run.started, self._unix)
 
-    def _tell_errors(self, now: float) -> None:
-        entries = self.errors.take(now)
-        if entries:
-            self._recent_errors = [*self._recent_errors, *entries][-REMEMBERED_ERRORS:]
-            self._send(ErrorLogMsg(log=ErrorLog(entries=entries)))
+    def _send_end(self, run_id: str, runlog: RunLog, archive: Archive) -> None:
+        """Hand over the end of a run; with that it is out of our hands."""
+        with self._journal.together():
+            self._send(
+                RunStoppedMsg(
+                    run_id=run_id,
+                    runlog=runlog,
+                    method_state=self._instructions.state(),
+                    archive=archive.text(),
+                    archive_filename=archive.filename,
+                )
+            )
+            self._journal.end(run_id)
+
+    # How runs of an earlier life go on
+
+    def take_up(self, now: float, unix: float) -> float:
+        """Recall what an earlier life of the engine has kept; the run in which it died goes on, held.
+
+        A run that has lost one of its tags cannot go on: it is ended. Returns when all samples of the run that goes on
+        had been taken, in unix seconds; 0 where there is none.
+        """
+        self._now, self._unix = now, unix
+        kept = self._journal.kept()
+        core = self._core()
+        core.set("Run Counter", kept.get("Run Counter", 0))
+        core.set("Batch Name", kept.get("Batch Name", ""))
+        core.set("Base", kept.get("Base", "min"))
+        self._method.recall(kept)
+        newest = 0.0
+        for dead in reversed(self._journal.dead_runs()):
+            columns, gone = columns_of(dead.header, self._specs)
+            archive, record = archive_of(dead, self._skid.data_log_interval_s), record_of(dead)
+            if gone or self._run is not None:
+                log.error("%s", what_ended(dead, gone))
+                self._send_end(dead.id, record.log, archive)
+            else:
+                self._run = Run(dead.id, dead.started, archive, columns)
+                self._go_on(dead, record)
+                newest = dead.progress.at + SHOW_EVERY_S
+        return newest
+
+    def _go_on(self, dead: DeadRun, record: RunRecord) -> None:
+        log.error("%s", what_happened(dead, self._unix))
+        core, progress = self._core(), dead.progress
+        self.state.take_up(progress.clocks, self._now)
+        self._mark = progress.mark
+        self._show_mark()
+        if progress.totals:
+            for lost in core.remember(progress.totals):
+                log.warning("%s", lost)
+        self._commands.begin_run(dead.id, record)
+        self._instructions.begin(Method.empty())  # it goes on by hand
+        self._send(RunStartedMsg(run_id=dead.id, started_tick=dead.started))
+        self._show_state()
+
+    # What is shown
+
+    def _show_state(self) -> None:
+        set_state(self._core(), self.state.word, self.run_id)
+        self._show_clocks()
+        self._send(self._control_state())
+
+    def _show_clocks(self) -> None:
+        clocks = self.state.clocks
+        set_run_clocks(self._core(), clocks.run, clocks.process, clocks.block)
+
+    def _show_mark(self) -> None:
+        self._core().set("Mark", self._mark)
+        self._look_due = 0.0  # so that a crash neither loses a mark nor brings one back
 
     def _control_state(self) -> ControlStateMsg:
-        running = self._run is not None
-        return ControlStateMsg(control_state=ControlState(is_running=running, is_holding=False, is_paused=False))
+        state = self.state
+        return ControlStateMsg(
+            control_state=ControlState(is_running=state.active, is_holding=state.held, is_paused=state.paused)
+        )
 
+    def _write_row(self, run: Run) -> None:
+        """Write the tags as they are into the archive, and with them the marks that have been set."""
+        table = self._core().table
+        if run.rows is None or run.rows.table is not table:
+            run.rows = ArchiveRows(run.columns, table)
+        row = run.rows.row(self._unix)
+        run.archive.append(row)
+        self._journal.archive(run.id, row)
+        if self._mark:
+            self._mark = ""
+            self._show_mark()
 
-def _remains(dead: DeadRun) -> tuple[RunLog, Archive]:
-    record = RunRecord(dead.lines)
-    record.cancel_open(max((line.end or line.start for line in dead.lines), default=dead.started))
-    archive = Archive(dead.started, 0.0, dead.header, dead.filename)
-    for row in dead.rows:
-        archive.append(row)
-    return record.log, archive
+    def _tell_errors(self) -> None:
+        if entries := self.errors.take(self._now):
+            self._send(ErrorLogMsg(log=ErrorLog(entries=entries)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from typing import Final
 
 from protocol.models import ErrorLogEntry
@@ -13,6 +13,7 @@ from protocol.models import ErrorLogEntry
 ROOT: Final = "skidlink"
 DIFFERENT: Final = 100
 """So many different messages wait at most; more of them in a second say no more than these."""
+REMEMBERED: Final = 100
 REPEATED_AFTER_S: Final = 60.0
 """An equal message is told again after this long: a device that flaps must not fill the log of a whole run."""
 
@@ -24,6 +25,8 @@ class ErrorCollector(logging.Handler):
         super().__init__(logging.WARNING)
         self._mutex = threading.Lock()
         self._waiting: OrderedDict[tuple[str, int], float] = OrderedDict()
+        self.recent: deque[ErrorLogEntry] = deque(maxlen=REMEMBERED)
+        """The latest that were handed out."""
         self._told: OrderedDict[tuple[str, int], float] = OrderedDict()
         self._left_out = 0
 
@@ -61,4 +64,5 @@ class ErrorCollector(logging.Handler):
         if left_out:
             text = f"{left_out} more warnings and errors in the same second; the engine's own log has all of them"
             entries.append(ErrorLogEntry(message=text, created_time=time.time(), severity=30))
+        self.recent.extend(entries)
         return entries

@@ -16,6 +16,10 @@ from protocol.models import Method, MethodState
 log = logging.getLogger("skidlink.engine.runs")
 
 
+class MethodFailedError(Exception):
+    """A method that cannot go on; the message names its line, and says what is wrong with it."""
+
+
 class InstructionSource(Protocol):
     """Says in a run what is to be done next."""
 
@@ -24,11 +28,14 @@ class InstructionSource(Protocol):
         ...
 
     def next(self, now: float) -> Sequence[str]:
-        """The lines of P-code to carry out in this tick, in their order; `now` is in monotonic seconds."""
+        """The lines of P-code to carry out in this tick, in their order; `now` is in monotonic seconds.
+
+        Raises `MethodFailedError`: the run is then paused.
+        """
         ...
 
     def state(self) -> MethodState:
-        """How far the method has come, line by line."""
+        """How far the method has come, line by line: the same object until it changes."""
         ...
 
     def end(self) -> None:
@@ -39,6 +46,9 @@ class InstructionSource(Protocol):
 class NoInstructions:
     """Interprets no method: what happens in a run is what its users do."""
 
+    def __init__(self) -> None:
+        self._state = MethodState.empty()
+
     def begin(self, method: Method) -> None:
         if lines_of(method.as_pcode()):
             log.error("this version of Skidlink does not carry out methods: the run goes without it, by hand")
@@ -47,6 +57,6 @@ class NoInstructions:
         return ()
 
     def state(self) -> MethodState:
-        return MethodState.empty()
+        return self._state
 
     def end(self) -> None: ...

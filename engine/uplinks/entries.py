@@ -97,6 +97,15 @@ def oldest_run(db: sqlite3.Connection) -> tuple[Entry, bool] | None:
     return start, ended
 
 
+def open_run(db: sqlite3.Connection) -> Entry | None:
+    """The start of the newest run, if its end is not there."""
+    row = db.execute(
+        "SELECT number, kind, run, tick, body FROM entry WHERE kind = 'start' AND run NOT IN "
+        "(SELECT run FROM entry WHERE kind = 'stop') ORDER BY number DESC LIMIT 1"
+    ).fetchone()
+    return None if row is None else _entry(row)
+
+
 def drop_stored(db: sqlite3.Connection, run: str, newest_stored: float) -> None:
     """Drop the samples that are stored already. Where devices stamp their values, a whole sample can be older than its
     tick; so the first one that seems newer is looked into."""

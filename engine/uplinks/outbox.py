@@ -35,6 +35,7 @@ from engine.uplinks.entries import (
     insert,
     newest_and_count,
     oldest_run,
+    open_run,
 )
 from engine.uplinks.thinning import merge_oldest
 from protocol.engine_messages import EngineMessage, ErrorLogMsg, RunStartedMsg, RunStoppedMsg
@@ -63,8 +64,8 @@ class Outbox:
         self._read = 0
         """The number of the last entry that has been in the window."""
         self._newest, self.waiting = store.recall(newest_and_count) or (0, 0)
-        self._start: Entry | None = None
-        """The start of the run that is active."""
+        self._start: Entry | None = store.recall(open_run)
+        """The start of the run that is active; after a crash, until its end comes, the one that was."""
         self._acknowledged = ("", -math.inf)
         """The run and the tick of the sample that was acknowledged last."""
         self._filled = asyncio.Event()
@@ -91,6 +92,8 @@ class Outbox:
             case TagsFrame():
                 run = str(item.run_id)
                 self._keep(Kind.SAMPLE, run, item.tick_time, tags_updated_body(item.tags, run))
+            case RunStartedMsg() if self._start is not None and self._start.run == item.run_id:
+                pass  # a run that goes on after a crash: its start is kept
             case RunStartedMsg():
                 self._start = self._keep(Kind.START, item.run_id, 0.0, message_body(item))
             case RunStoppedMsg():

@@ -76,16 +76,16 @@ class Lab:
     async def values(self, unit: str, wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         return await self.aggregator.values(unit, wanted, within_s=PATIENCE_S)
 
-    def logged(self, run: str) -> dict[float, float]:
+    def logged(self, run: str) -> dict[float, float | None]:
         """Tick -> value of T0, of all that the engine has logged of a run."""
-        found: dict[float, float] = {}
+        found: dict[float, float | None] = {}
         for line in self.file.read_text().splitlines():
             message = json.loads(line)
             if message["_type"] == "TagsUpdatedMsg" and message["run_id"] == run:
                 found |= {tag["tick_time"]: tag["value"] for tag in message["tags"] if tag["name"] == "T0"}
         return found
 
-    async def logged_until(self, run: str, count: int) -> dict[float, float]:
+    async def logged_until(self, run: str, count: int) -> dict[float, float | None]:
         """What is logged of a run, once it is so many samples."""
         async with asyncio.timeout(PATIENCE_S):
             while len(found := self.logged(run)) < count:

@@ -1,0 +1,49 @@
+"""The method that users have saved: checked, kept over restarts, and told to whoever asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from engine.runs.journal import Journal
+from protocol.engine_messages import MethodMsg
+from protocol.models import Method
+
+LIMIT_CHARS: Final = 4 * 2**20
+"""It travels in one message, of which the aggregator takes 16 MiB; a method of 10,000 lines has less than one."""
+KEPT_AS: Final = "method"
+
+
+class MethodError(Exception):
+    """A method that cannot be taken; the message names the line."""
+
+
+class KeptMethod:
+    """The latest method."""
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self.method = Method.empty()
+
+    def recall(self, kept: Mapping[str, Any]) -> None:
+        """Take what an earlier life has kept, if there is a method in it."""
+        if KEPT_AS in kept:
+            self.method = Method.model_validate(kept[KEPT_AS])
+
+    def replace(self, method: Method) -> None:
+        """Keep another one. Raises `MethodError`."""
+        seen: dict[str, int] = {}
+        for number, line in enumerate(method.lines, 1):
+            if not line.id:
+                raise MethodError(f"line {number} of the method has no id")
+            if line.id in seen:
+                raise MethodError(f"lines {seen[line.id]} and {number} of the method have the same id {line.id!r}")
+            seen[line.id] = number
+        if sum(len(line.content) for line in method.lines) > LIMIT_CHARS:
+            raise MethodError(f"the method has more than {LIMIT_CHARS // 2**20} million characters; shorten it")
+        self.method = method
+        self._journal.keep(KEPT_AS, method.model_dump(mode="json"))
+
+    def message(self) -> MethodMsg | None:
+        """What the aggregator is told; None without lines, which it refuses."""
+        return MethodMsg(method=self.method) if self.method.lines else None

@@ -1,0 +1,48 @@
+"""What there is of a run in which an earlier life of the engine died, and what users are told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from engine.runs.archive import Archive
+from engine.runs.journal import DeadRun
+from engine.runs.runlog import RunRecord
+
+
+def record_of(dead: DeadRun) -> RunRecord:
+    """Its run log; what was going on in it has ended with the engine."""
+    record = RunRecord(dead.lines)
+    record.cancel_open(max((line.end or line.start for line in dead.lines), default=dead.progress.at))
+    return record
+
+
+def archive_of(dead: DeadRun, interval_s: float) -> Archive:
+    """Its archive, to go on with."""
+    archive = Archive(dead.started, interval_s, dead.header, dead.filename)
+    for row in dead.rows:
+        archive.append(row)
+    return archive
+
+
+def what_happened(dead: DeadRun, unix: float) -> str:
+    """The sentence for a run that goes on."""
+    away_s = max(0.0, unix - dead.progress.at)
+    return (
+        f"the engine ended at {_moment(dead.progress.at)} in the middle of run {dead.id} and was away for "
+        f"{away_s:.0f} s; the run is held with its outputs at their safe values: see that the skid is as it should be, "
+        "set what is to be set, and press Unhold, or end the run with Stop"
+    )
+
+
+def what_ended(dead: DeadRun, gone: Sequence[str]) -> str:
+    """The sentence for a run that cannot go on."""
+    why = f"the UOD has no {', '.join(gone)} any more" if gone else "a later run goes on"
+    return (
+        f"the engine ended at {_moment(dead.progress.at)} in the middle of run {dead.id}, which cannot go on: {why}; "
+        "it is closed with what there is of it"
+    )
+
+
+def _moment(unix: float) -> str:
+    return datetime.fromtimestamp(unix).astimezone().strftime("%Y-%m-%d %H:%M:%S")
