@@ -199,6 +199,8 @@ class Scan:
             log.error(
                 "%s is left out: %s; its device has another type than the expression needs", fault.tag, fault.message
             )
+        for sentence in core.unfit_stand_ins:
+            log.error("%s", sentence)
         self._publisher = Publisher(core.table)
         return core
 

@@ -58,7 +58,7 @@ class LiveView:
             style = STYLES[quality]
             shown.add_row(
                 table.names[row],
-                number(table.value(row)),
+                number(table.shown(row)),
                 table.units[row] or "",
                 Text(quality.name.lower(), style),
                 table.why(row),
@@ -122,7 +122,7 @@ class PlainView:
         stamp = datetime.now().astimezone().strftime("%H:%M:%S")
         for row in self._changed(row_order(self._engine)):
             quality = Quality(int(table.quality[row]))
-            words = [stamp, f"{table.names[row]} = {number(table.value(row))}", table.units[row] or ""]
+            words = [stamp, f"{table.names[row]} = {number(table.shown(row))}", table.units[row] or ""]
             if quality is not Quality.GOOD:
                 words.append(f"[{quality.name.lower()}: {table.why(row)}]")
             yield "  ".join(word for word in words if word) + "\n"
@@ -131,7 +131,7 @@ class PlainView:
         table = self._engine.scan.core.table
         changed: list[int] = []
         for row in rows:
-            now = table.value(row), int(table.reason[row])
+            now = table.shown(row), int(table.reason[row])
             if self._seen.get(row) != now:
                 self._seen[row] = now
                 changed.append(row)

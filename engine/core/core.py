@@ -21,6 +21,7 @@ from engine.core.derived import Derived, Group, group
 from engine.core.diff import Diff
 from engine.core.intake import Intake
 from engine.core.spec import Event, FromEngine, FromExpression, FromPoint, TagSpec
+from engine.core.stand_ins import StandIns
 from engine.core.table import Cells, Table, TagKind
 
 
@@ -49,6 +50,10 @@ class Core:
         ]
         self._derived = Derived(cells, groups, {spec.name: row for row, spec in enumerate(ordered)})
         self._diff = Diff(cells)
+        self._stand_ins = StandIns(cells, derived=False)
+        self._derived_stand_ins = StandIns(cells, derived=True)
+        self.unfit_stand_ins = (*self._stand_ins.unfit, *self._derived_stand_ins.unfit)
+        """What is wrong with values that should stand in for bad ones, a sentence each."""
         self._simulated: dict[int, Any] = {}
         """row -> what its column is made to hold"""
         for fault in reversed(self.unfit):  # the first one is told
@@ -113,7 +118,9 @@ class Core:
         self.age(now)
         if self._simulated:
             self._put_simulated()
+        self._stand_ins.put()
         self._derived.evaluate(now)
+        self._derived_stand_ins.put()
 
     def age(self, now: float) -> None:
         """Make stale what was last known to hold longer ago than its tag allows."""

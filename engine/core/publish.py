@@ -5,15 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.contract import Quality
 from engine.core.table import Table, TagKind
 from protocol.pack import TagPacker
 
-_STALE = np.uint8(Quality.STALE)
-
 
 class Publisher:
-    """Packs rows of one table: bad and stale ones without a value, each with its device's time where it has one."""
+    """Packs rows of one table: bad and stale ones without a value where none stands in, each with its device's time."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -39,7 +36,7 @@ class Publisher:
         # Counting is several times faster than picking, and mostly there is nothing to pick.
         return self._packer.pack(
             rows,
-            table.quality[rows] >= _STALE if np.count_nonzero(self._flawed) else None,
+            table.absent(rows) if np.count_nonzero(self._flawed) else None,
             tick_time,
             np.where(later, source_time, np.nan) if np.count_nonzero(later) else None,
             table.simulated[rows] if np.count_nonzero(table.simulated) else None,

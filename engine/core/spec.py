@@ -80,5 +80,8 @@ class TagSpec:
     """The same in per cent of the span from `minimum` to `maximum`; the wider of the two counts."""
     republish_every_s: float | None = None
     """Published at least this often, changed or not."""
+    on_bad: Literal["none", "hold", "value"] = "none"
+    """What is published while it is stale or bad: nothing, the last good value, or `on_bad_value`."""
+    on_bad_value: bool | float | str | None = None
     stale_after_s: float | None = None
     """Stale when its value was last known to hold longer ago than this; None: never (the engine's own tags)."""

@@ -3,8 +3,9 @@
 Rules of this file:
 
 * Rows are ordered by kind, so that each kind is one contiguous partition of one index space and one numpy column.
-* A column holds the last value that was good. Quality says whether it still holds; nothing bad ever enters a column,
-  so that it is free of NaN and infinities. `known` says where there has been no good value yet.
+* A column holds the last value that was good, or the one that stands in for a bad one. Quality says whether it still
+  holds; nothing bad ever enters a column, so that it is free of NaN and infinities. `known` says where there has been
+  no value yet.
 * When a value was received, and when its device says it came to be, is kept once a source (a row of an image, or a tag
   of the engine's own), and looked up from there. A derived tag is as old as the oldest source that it rests on.
 """
@@ -61,6 +62,7 @@ class Cells:
         "source_time",
         "spans",
         "specs",
+        "stands_in",
         "starts",
     )
 
@@ -82,6 +84,8 @@ class Cells:
         self.simulated: NDArray[np.bool_] = np.zeros(count, np.bool_)
         self.known: NDArray[np.bool_] = np.zeros(count, np.bool_)
         """(n,) whether the column has ever been given a value"""
+        self.stands_in: NDArray[np.bool_] = np.array([spec.on_bad != "none" for spec in specs], np.bool_)
+        """(n,) whether what its column holds is published though it is stale or bad"""
         self.received: NDArray[np.float64] = np.full(sources + 1, -np.inf)
         """(sources + 1,) the last one stands for everything that is computed"""
         self.source_time: NDArray[np.float64] = np.full(sources + 1, np.nan)
@@ -193,12 +197,22 @@ class Table:
         """The source time of some rows; a derived tag has none of its own."""
         return self._cells.source_time[self._cells.origin[rows]]
 
+    def absent(self, rows: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """(rows,) whether there is nothing to be published of each."""
+        cells = self._cells
+        absent: NDArray[np.bool_] = cells.quality[rows] >= Quality.STALE
+        return absent & ~(cells.stands_in[rows] & cells.known[rows])
+
+    def shown(self, row: int) -> bool | int | float | str | None:
+        """What is published of one row: its value, or what its author wants in its place when it is bad or stale."""
+        return self.last_value(row) if self.quality[row] < Quality.STALE or self._cells.stands_in[row] else None
+
     def value(self, row: int) -> bool | int | float | str | None:
         """The value of one row as a plain Python value, a choice as its word; None when it is bad or stale."""
         return self.last_value(row) if self.quality[row] < Quality.STALE else None
 
     def last_value(self, row: int) -> bool | int | float | str | None:
-        """The last good value of one row, whatever has become of it since; None when there never was one."""
+        """What the column of one row holds, whatever its quality; None when there never was a value."""
         if not self._cells.known[row]:
             return None
         kind, cell = self._cells.cell(row)

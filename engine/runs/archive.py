@@ -16,7 +16,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from drivers.contract import Quality
 from engine.core.spec import TagSpec
 from engine.core.table import Table, TagKind
 
@@ -70,7 +69,7 @@ class ArchiveRows:
         cells: list[str] = []
         for kind in TagKind:
             cells += _cells(kind, table)
-        absent = (table.quality >= Quality.STALE).nonzero()[0]
+        absent = table.absent(np.arange(len(table))).nonzero()[0]
         for row in absent.tolist():
             cells[row] = ""
         return _line([str(datetime.fromtimestamp(unix, UTC)), *(cells[row] for row in self._order)])

@@ -147,7 +147,7 @@ class Commands:
         """The process values as they are now."""
         table = self._core().table
         now = time.time()
-        return [_tag_value(table.specs[row], table.value(row), now) for row in map(table.row_of, self._shown)]
+        return [_tag_value(table.specs[row], table.shown(row), now) for row in map(table.row_of, self._shown)]
 
 
 def refusal(why: str) -> ErrorMessage:

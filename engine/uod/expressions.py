@@ -9,6 +9,7 @@ from engine.core.expression import Call, FaultInExpression, Node, Tag, parse
 from engine.core.functions import FUNCTIONS
 from engine.uod.faults import Finding, did_you_mean
 from engine.uod.model import Derived
+from engine.uod.value_checks import check_stand_in
 
 
 def check_derived(known: Mapping[str, Known], derived: Mapping[str, Derived], unsound: set[str]) -> list[Finding]:
@@ -20,8 +21,10 @@ def check_derived(known: Mapping[str, Known], derived: Mapping[str, Derived], un
         for name, part in derived.items()
         if name not in unsound
     }
-    _, faults = check_expressions(known, formulas)
+    checked, faults = check_expressions(known, formulas)
     findings = [_finding(fault) for fault in faults]
+    for name, each in checked.items():
+        findings += check_stand_in(("derived", name), derived[name], each.kind)
     for name, part in derived.items():
         if "reset_on" in part.model_fields_set and not _remembers(part.expr):
             message = "nothing in this expression has a memory: reset_on does nothing"

@@ -109,6 +109,11 @@ class Tag(Strict):
     """What becomes of a reading beyond min or max: reject makes it bad, clamp holds it at the limit."""
     not_available: list[Number] = Field(default_factory=list[float])
     """Raw values by which the device says that it has no reading, as 32767."""
+    on_bad: Literal["none", "hold", "value"] = "none"
+    """What is published while it is stale or bad: none: no value; hold: the last good one; value: the on_bad_value.
+    Whoever looks at the published value cannot tell it from a good one."""
+    on_bad_value: PlainValue | None = None
+    """The value for on_bad: value, in its unit, or one of its choices."""
     safe_value: PlainValue | None = None
     """What an output is set to when nobody controls it: a value in its unit, or one of its choices."""
     choices: dict[Name, RawChoice] = Field(default_factory=dict[str, int])
@@ -138,6 +143,11 @@ class Derived(Strict):
     """The high end of its span, for a deadband in per cent."""
     ignore_quality: bool = False
     """True: computed from inputs that are not good, too."""
+    on_bad: Literal["none", "hold", "value"] = "none"
+    """What is published while it is stale or bad: none: no value; hold: the last good one; value: the on_bad_value.
+    Whoever looks at the published value cannot tell it from a good one."""
+    on_bad_value: PlainValue | None = None
+    """The value for on_bad: value, in its unit."""
     reset_on: Literal["run start", "block start", "never"] = "run start"
     """When its totals, windows and latches begin anew; with block start, at the start of a run as well."""
     republish_every_s: Number | None = Field(default=None, gt=0)

@@ -20,7 +20,7 @@ from engine.uod.expressions import check_derived
 from engine.uod.faults import Finding, Severity
 from engine.uod.model import Derived, Tag
 from engine.uod.skid import RESERVED_TAGS, OutputSpec, Skid
-from engine.uod.value_checks import check_values, deadband, scale_and_offset
+from engine.uod.value_checks import check_stand_in, check_values, deadband, scale_and_offset
 from engine.uod.wiring import Socket, Wiring, is_counter
 
 
@@ -46,7 +46,10 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
             continue
         if tag.direction != "input":
             outputs.append(OutputSpec(len(tags), socket.link, socket.row, tag.safe_value, tag.direction == "both"))
-        tags.append(_tag_spec(name, tag, socket, wiring.kind(socket)))
+        spec = _tag_spec(name, tag, socket, wiring.kind(socket))
+        if wiring.is_learned(socket):
+            findings += check_stand_in(("tags", name), tag, converted_kind(spec, wiring.kind(socket)))
+        tags.append(spec)
     unsound = {name for _, name in draft.broken} | (uod.tags.keys() - {tag.name for tag in tags})
     for name, derived in derived_parts.items():
         found = check_values(("derived", name), derived)
@@ -140,6 +143,8 @@ def _tag_spec(name: str, tag: Tag, socket: Socket, kind: Kind) -> TagSpec:
         deadband=absolute,
         deadband_percent=percent,
         republish_every_s=_float(tag.republish_every_s),
+        on_bad=tag.on_bad,
+        on_bad_value=tag.on_bad_value,
         stale_after_s=None if written_only else socket.stale_after_s,
     )
 
@@ -184,6 +189,8 @@ def _derived_spec(name: str, derived: Derived) -> TagSpec:
         maximum=_float(derived.max),
         deadband=absolute,
         deadband_percent=percent,
+        on_bad=derived.on_bad,
+        on_bad_value=derived.on_bad_value,
         republish_every_s=_float(derived.republish_every_s),
     )
 

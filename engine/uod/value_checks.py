@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+from engine.core.stand_ins import stand_in
+from engine.core.table import TagKind
 from engine.uod.faults import Finding, Path, Severity, did_you_mean
 from engine.uod.model import Derived, Tag
 from engine.uod.units import UnitError, conversion, parse_unit
 
 _FOR_NUMBERS = ("unit", "raw_unit", "scale", "offset", "deadband", "min", "max", "outside")
 """The keys that a tag with choices cannot have: its values are words."""
-_FOR_READINGS = ("every_ms", "stale_after_ms", "outside", "not_available")
+_FOR_READINGS = ("every_ms", "stale_after_ms", "outside", "not_available", "on_bad", "on_bad_value")
 """The keys that an output that is never read cannot have."""
 
 
 def check_values(path: Path, part: Tag | Derived) -> list[Finding]:
     """All that can be wrong with the value of one tag, beside its point and its expression."""
-    findings = _check_limits(path, part) + _check_unit((*path, "unit"), part.unit)
+    findings = _check_limits(path, part) + _check_unit((*path, "unit"), part.unit) + _check_on_bad(path, part)
     if isinstance(part, Tag):
         findings += _check_choices(path, part) + _check_conversion(path, part) + _check_direction(path, part)
     return findings
@@ -63,6 +65,35 @@ def _check_limits(path: Path, part: Tag | Derived) -> list[Finding]:
     if isinstance(part, Tag) and "outside" in part.model_fields_set and part.min is None and part.max is None:
         findings.append(Finding((*path, "outside"), "there is no min or max to be outside of", "give min or max, too"))
     return findings
+
+
+def _check_on_bad(path: Path, part: Tag | Derived) -> list[Finding]:
+    value = part.on_bad_value
+    if part.on_bad == "value" and value is None:
+        return [Finding((*path, "on_bad"), "there is no on_bad_value", "give on_bad_value, too")]
+    at = (*path, "on_bad_value")
+    if part.on_bad != "value" and value is not None:
+        return [Finding(at, f"on_bad is {part.on_bad}: on_bad_value does nothing", "write on_bad: value")]
+    if not isinstance(part, Tag) or isinstance(value, (bool, str)) or value is None:
+        return []
+    if part.min is not None and value < part.min:
+        return [Finding(at, f"{value:.12g} is below min {part.min:.12g}")]
+    if part.max is not None and value > part.max:
+        return [Finding(at, f"{value:.12g} is above max {part.max:.12g}")]
+    return []
+
+
+def check_stand_in(path: Path, part: Tag | Derived, kind: TagKind) -> list[Finding]:
+    """Whether the value that stands in for a bad one is one of the tag's kind."""
+    if part.on_bad != "value" or part.on_bad_value is None:
+        return []
+    choices = part.choices if isinstance(part, Tag) else {}
+    try:
+        stand_in(part.on_bad_value, kind, choices)
+    except ValueError as error:
+        hint = did_you_mean(str(part.on_bad_value), choices, "choices") if choices else ""
+        return [Finding((*path, "on_bad_value"), str(error), hint)]
+    return []
 
 
 def _check_choices(path: Path, part: Tag) -> list[Finding]:
