@@ -50,7 +50,8 @@ async def _operate(engine: Engine) -> None:
     engine.outputs.wish("VA02", "Open")
     while True:
         for speed in (60.0, 80.0, 40.0):
-            engine.outputs.wish("PU01", speed)
+            if not engine.runs.paused:
+                engine.outputs.wish("PU01", speed)
             await asyncio.sleep(15)
 
 

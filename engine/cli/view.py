@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from rich.console import Console, Group
 from rich.table import Table
@@ -15,6 +15,7 @@ from rich.text import Text
 from drivers.contract import Quality
 from engine.engine import Engine
 from engine.timing import in_words
+from protocol.models import SystemStateEnum
 
 Value = bool | int | float | str | None
 
@@ -48,7 +49,7 @@ class LiveView:
         engine = self._engine
         table = engine.scan.core.table
         rows = row_order(engine)
-        foot = [self._link_line(), *self._uplink_lines(), self._scan_line()]
+        foot = [self._run_line(), self._link_line(), *self._uplink_lines(), self._scan_line()]
         room = max(3, console.size.height - len(foot) - 5)
         shown = Table("tag", "value", "unit", "quality", "why", title=self._title(), expand=True, title_justify="left")
         shown.columns[1].justify = "right"
@@ -70,6 +71,14 @@ class LiveView:
     def _title(self) -> str:
         skid = self._engine.skid
         return f"{skid.name}{f', {skid.location}' if skid.location else ''}   (Ctrl-C ends)"
+
+    def _run_line(self) -> Text:
+        runs = self._engine.runs
+        line = Text("run      ")
+        line.append(runs.state.word, "green" if runs.state.word is SystemStateEnum.Running else "yellow")
+        if runs.run_id is not None:
+            line.append(f"  {timedelta(seconds=int(runs.state.clocks.run))}  {runs.run_id}")
+        return line
 
     def _link_line(self) -> Text:
         line = Text("links    ")
@@ -120,7 +129,7 @@ class PlainView:
     def _lines(self) -> Iterator[str]:
         table = self._engine.scan.core.table
         stamp = datetime.now().astimezone().strftime("%H:%M:%S")
-        for row in self._changed(row_order(self._engine)):
+        for row in self._changed([*row_order(self._engine), table.row_of("System State")]):
             quality = Quality(int(table.quality[row]))
             words = [stamp, f"{table.names[row]} = {number(table.shown(row))}", table.units[row] or ""]
             if quality is not Quality.GOOD:

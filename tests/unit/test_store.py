@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from engine.runs.journal import Journal, Progress
+from engine.runs.state import Clocks
 from engine.store import Store, StoreError
 
 
@@ -123,3 +127,64 @@ def test_what_is_older_than_the_sync_time_survives_kill(tmp_path: Path) -> None:
     store = Store(path)
     assert store.recall(runs) == ["a"]
     asyncio.run(store.close())
+
+
+KILLED_BETWEEN = """
+import os, signal, sys, time
+from pathlib import Path
+from engine.store import Store
+store = Store(Path(sys.argv[1]), sync_ms=0)
+store.start()
+row = ("a", 1.0, "file", "header")
+with store.together():
+    store.do(lambda db: db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", row))
+    time.sleep(0.2)  # by itself it would be durable by now
+    store.do(lambda db: os.kill(os.getpid(), signal.SIGKILL))
+time.sleep(60)
+"""
+
+
+async def test_what_is_given_together_is_durable_as_one(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store.sqlite3")
+    with store.together():
+        store.do(lambda db: db.execute(*insert("a")))
+        with store.together():
+            store.do(lambda db: db.execute(*insert("b")))
+    store.start()
+    assert await store.ask(runs) == ["a", "b"]
+    await store.close()
+
+
+def test_of_what_is_given_together_nothing_is_durable_without_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    killed = subprocess.run([sys.executable, "-c", KILLED_BETWEEN, path], cwd=Path(__file__).parents[2], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    store = Store(path)
+    assert store.recall(runs) == []
+    asyncio.run(store.close())
+
+
+async def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(
+            "CREATE TABLE entry(number INTEGER PRIMARY KEY, kind TEXT NOT NULL, run TEXT NOT NULL, tick REAL NOT NULL,"
+            "merged INTEGER NOT NULL, body BLOB NOT NULL);"
+            "CREATE TABLE run(id TEXT PRIMARY KEY, started REAL NOT NULL, filename TEXT NOT NULL,header TEXT NOT NULL);"
+            "CREATE TABLE archive_row(number INTEGER PRIMARY KEY, run TEXT NOT NULL, text TEXT NOT NULL);"
+            "CREATE TABLE run_log_line(id TEXT PRIMARY KEY, run TEXT NOT NULL, line BLOB NOT NULL);"
+            "INSERT INTO run VALUES ('a', 1.0, 'file', 'header'); PRAGMA user_version = 1"
+        )
+    store = Store(path)
+    journal = Journal(store)
+    assert journal.kept() == {}
+    (dead,) = journal.dead_runs()
+    assert (dead.id, dead.progress) == ("a", Progress(1.0, Clocks(), "", b""))
+    store.start()
+    journal.progress("a", Progress(2.0, Clocks(1.0, 0.5, 0.7), "A", b"totals"))
+    journal.keep("Run Counter", 3)
+    await store.close()
+    again = Journal(reopened := Store(path))
+    assert again.kept() == {"Run Counter": 3}
+    assert again.dead_runs()[0].progress == Progress(2.0, Clocks(1.0, 0.5, 0.7), "A", b"totals")
+    await reopened.close()
