@@ -26,6 +26,7 @@ from engine.core.publish import Publisher
 from engine.core.spec import TagSpec
 from engine.floods import Flood
 from engine.links import Link
+from engine.quality_log import QualityLog
 from engine.suspension import suspended_s
 from engine.system import set_connection
 from engine.timing import TIMED, Spread, Timing
@@ -53,6 +54,8 @@ class ScanCounters:
     """Ticks that were left out because an earlier one took too long."""
     changes: int = 0
     """Changed tags that were sent."""
+    turned_bad: int = 0
+    """Times that a tag turned bad or stale."""
 
 
 SCAN_COUNTERS = (
@@ -143,8 +146,9 @@ class Scan:
         """One turn: `now` in monotonic seconds measures, `unix` in seconds since 1970 stamps."""
         begun = perf_counter()
         if any(link.image is not image for link, image in zip(self._links, self._images, strict=True)):
-            old, self.core = self.core, self._plan()
+            old, quality_log, self.core = self.core, self._quality_log, self._plan()
             self.core.adopt(old)
+            self._quality_log.adopt(quality_log)
         core = self.core
         fresh = [index for index, link in enumerate(self._links) if link.fresh]
         connected = all(link.up for link in self._links)
@@ -163,6 +167,7 @@ class Scan:
         changed = core.changed(now)
         if everything:
             changed = core.everything()
+        self.counters.turned_bad += self._quality_log.look(now)
         compared = perf_counter()
         self.counters.ticks += 1
         if changed.size:
@@ -202,6 +207,7 @@ class Scan:
         for sentence in core.unfit_stand_ins:
             log.error("%s", sentence)
         self._publisher = Publisher(core.table)
+        self._quality_log = QualityLog(core.table, self._links)
         return core
 
     def _frame(self, rows: NDArray[np.intp], now: float, unix: float) -> TagsFrame:

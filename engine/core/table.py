@@ -141,7 +141,6 @@ class Table:
         "kinds",
         "names",
         "quality",
-        "quality_turn",
         "reason",
         "simulated",
         "specs",
@@ -181,6 +180,11 @@ class Table:
     def row_of(self, name: str) -> int:
         """The row of a tag. Raises `KeyError`."""
         return self._rows[name]
+
+    @property
+    def quality_turn(self) -> int:
+        """Counts up whenever quality, reason or simulated may have changed."""
+        return self._cells.quality_turn
 
     @property
     def received(self) -> NDArray[np.float64]:
