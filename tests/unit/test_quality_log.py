@@ -1,4 +1,4 @@
-"""Tags that turn bad are told once, with their reason; those that flap are counted; a dead device speaks for its own."""
+"""Tags that turn bad are told once, with their reason; those that flap are counted."""
 
 from __future__ import annotations
 
