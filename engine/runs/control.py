@@ -14,15 +14,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
-from uuid import uuid4
 
 from engine.core.core import Core
-from engine.core.spec import Event, TagSpec
+from engine.core.spec import Event
 from engine.links import Link
 from engine.outputs import Outputs
-from engine.runs.archive import Archive, ArchiveRows, columns_of, header_row
+from engine.runs.archive import Archive, columns_of
 from engine.runs.commands import Commands, refusal
 from engine.runs.errors import ErrorCollector
 from engine.runs.instructions import InstructionSource, MethodFailedError
@@ -30,6 +29,7 @@ from engine.runs.journal import DeadRun, Journal, Progress
 from engine.runs.method import KeptMethod, MethodError
 from engine.runs.notices import Notices, Outages
 from engine.runs.recovery import archive_of, record_of, what_ended, what_happened
+from engine.runs.run import Run
 from engine.runs.runlog import RunRecord
 from engine.runs.state import ControlWord, RefusedError, RunState
 from engine.system import SYSTEM_TAGS, set_clock, set_method_status, set_run_clocks, set_state
@@ -54,19 +54,6 @@ BETWEEN_MARKS: Final = "; "
 """Of marks that go into the same row of the archive, as Open Pectus has it."""
 
 
-@dataclass(slots=True)
-class Run:
-    """A run that is going on."""
-
-    id: str
-    started: float
-    """unix seconds"""
-    archive: Archive
-    columns: Sequence[TagSpec]
-    """of the archive"""
-    rows: ArchiveRows | None = None
-
-
 class Runs:
     """Takes the commands of users, and does each tick what belongs to a run."""
 
@@ -82,7 +69,6 @@ class Runs:
     ) -> None:
         self.errors = ErrorCollector()
         self.state = RunState()
-        self._skid = skid
         self._core = core
         self._outputs = outputs
         self._send = send
@@ -93,7 +79,8 @@ class Runs:
         self._notices = Notices(skid.name, send)
         self._outages = Outages(links)
         self._specs = (*SYSTEM_TAGS, *skid.tags)
-        self._clock_every_s = min(SHOW_EVERY_S, skid.data_log_interval_s)
+        self._interval_s = skid.data_log_interval_s
+        self._clock_every_s = min(SHOW_EVERY_S, self._interval_s)
         self._now, self._unix = time.monotonic(), time.time()
         """Of the latest tick."""
         self._clock_due = self._look_due = 0.0
@@ -275,8 +262,10 @@ class Runs:
 
     def _begin(self) -> None:
         """Begin a run; the state says so already."""
-        archive = Archive(self._unix, self._skid.data_log_interval_s, header_row(self._specs))
-        run = self._run = Run(str(uuid4()), self._unix, archive, self._specs)
+        with self._journal.together():
+            run = self._run = Run.begin(self._unix, self._specs, self._interval_s, self._journal)
+            self._send(RunStartedMsg(run_id=run.id, started_tick=run.started))
+        log.info("run %s begins", run.id)
         self._new = True
         self._clock_due = self._look_due = 0.0
         self._mark = ""
@@ -286,10 +275,6 @@ class Runs:
         core.reset(event=Event.RUN_START)
         self._show_mark()
         set_method_status(core, MethodStatusEnum.OK)
-        log.info("run %s begins", run.id)
-        with self._journal.together():
-            self._journal.begin(run.id, run.started, archive.filename, archive.header)
-            self._send(RunStartedMsg(run_id=run.id, started_tick=run.started))
         self._commands.begin_run(run.id)
         self._instructions.begin(self._method.method)
         self._notices.run_started(run.started)
@@ -342,12 +327,12 @@ class Runs:
         newest = 0.0
         for dead in reversed(self._journal.dead_runs()):
             columns, gone = columns_of(dead.header, self._specs)
-            archive, record = archive_of(dead, self._skid.data_log_interval_s), record_of(dead)
+            archive, record = archive_of(dead, self._interval_s), record_of(dead)
             if gone or self._run is not None:
                 log.error("%s", what_ended(dead, gone))
                 self._send_end(dead.id, record.log, archive)
             else:
-                self._run = Run(dead.id, dead.started, archive, columns)
+                self._run = Run(dead.id, dead.started, archive, columns, self._journal)
                 self._go_on(dead, record)
                 newest = dead.progress.at + SHOW_EVERY_S
         return newest
@@ -389,12 +374,7 @@ class Runs:
 
     def _write_row(self, run: Run) -> None:
         """Write the tags as they are into the archive, and with them the marks that have been set."""
-        table = self._core().table
-        if run.rows is None or run.rows.table is not table:
-            run.rows = ArchiveRows(run.columns, table)
-        row = run.rows.row(self._unix)
-        run.archive.append(row)
-        self._journal.archive(run.id, row)
+        run.write_row(self._core().table, self._unix)
         if self._mark:
             self._mark = ""
             self._show_mark()

@@ -1,0 +1,42 @@
+"""A run that is going on, and its archive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import uuid4
+
+from engine.core.spec import TagSpec
+from engine.core.table import Table
+from engine.runs.archive import Archive, ArchiveRows, header_row
+from engine.runs.journal import Journal
+
+
+class Run:
+    """Who it is, since when, and what it writes into its archive."""
+
+    def __init__(
+        self, run_id: str, started: float, archive: Archive, columns: Sequence[TagSpec], journal: Journal
+    ) -> None:
+        """`started` is in unix seconds; `columns` are those that the archive has."""
+        self.id = run_id
+        self.started = started
+        self.archive = archive
+        self._columns = columns
+        self._journal = journal
+        self._rows: ArchiveRows | None = None
+
+    @classmethod
+    def begin(cls, started: float, columns: Sequence[TagSpec], interval_s: float, journal: Journal) -> Run:
+        """Begin a run with an id of its own, and write down that it has begun."""
+        archive = Archive(started, interval_s, header_row(columns))
+        run = cls(str(uuid4()), started, archive, columns, journal)
+        journal.begin(run.id, started, archive.filename, archive.header)
+        return run
+
+    def write_row(self, table: Table, unix: float) -> None:
+        """Write the tags as they are into the archive."""
+        if self._rows is None or self._rows.table is not table:
+            self._rows = ArchiveRows(self._columns, table)
+        row = self._rows.row(unix)
+        self.archive.append(row)
+        self._journal.archive(self.id, row)
