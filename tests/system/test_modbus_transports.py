@@ -22,11 +22,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from drivers.contract import LinkError, Point, Quality
-from drivers.modbus import serial_port
+from drivers.modbus import serial_port, transactions
 from drivers.modbus.driver import Modbus, ModbusRtu
 from drivers.modbus.options import PointOptions
 from drivers.reasons import reason_text
 from drivers.registry import driver_class
+from tests.clock import IN_FLIGHT_S, Clock
 from tests.system.modbus_servers import PtyLine, libmodbus_slave, pymodbus_server, serving
 
 
@@ -45,7 +46,7 @@ class Served:
     async def driven(self, points: list[Point], **options: Any) -> AsyncGenerator[Modbus]:
         found: Any = driver_class(self.driver)
         devices = {
-            name: found.DeviceOptions(**self.options | {"device_id": int(name[-1]), "timeout_ms": 2000} | options)
+            name: found.DeviceOptions(**self.options | {"device_id": int(name[-1]), "timeout_ms": TIMEOUT_MS} | options)
             for name in dict.fromkeys(point.device for point in points)
         }
         driver: Modbus = found(devices, points)
@@ -86,6 +87,10 @@ def make_certificate(path: Path) -> Path:
 
 
 HOST = "127.0.0.1"
+TIMEOUT_MS = 10_000
+"""Longer than any machine needs for an answer: where none comes, the clock is put forward."""
+SILENCE_S = TIMEOUT_MS / 1000 + 1
+"""The time-out, and what a serial line takes for question and answer."""
 TRANSPORTS = [
     "pymodbus tcp", "pymodbus udp", "pymodbus tls", "pymodbus rtu-over-tcp", "pymodbus ascii-over-tcp",
     "pymodbus rtu", "pymodbus ascii", "pymodbus rtu by threads", "libmodbus tcp", "libmodbus rtu",
@@ -286,7 +291,7 @@ async def test_noise_on_the_line_costs_no_value(tmp_path: Path) -> None:
             assert not bad(driver)
 
 
-async def test_a_spoilt_answer_is_asked_for_again(tmp_path: Path) -> None:
+async def test_a_spoilt_answer_is_asked_for_again(tmp_path: Path, clock: Clock) -> None:
     line = PtyLine(tmp_path)
     served = Served("modbus-rtu", port_options(line))
     first = [True]
@@ -294,6 +299,7 @@ async def test_a_spoilt_answer_is_asked_for_again(tmp_path: Path) -> None:
     def spoil(data: bytes) -> bytes:
         if first:
             first.clear()
+            clock.leap_soon(SILENCE_S)
             return data[:3] + bytes((data[3] ^ 1,)) + data[4:]
         return data
 
@@ -301,7 +307,7 @@ async def test_a_spoilt_answer_is_asked_for_again(tmp_path: Path) -> None:
     async with (
         line.plugged(),
         serving(*pymodbus_server("serial", "rtu", line.ends[1])),
-        served.driven([point("A", holding=7)], timeout_ms=100) as driver,
+        served.driven([point("A", holding=7)]) as driver,
     ):
         await driver.read(0)
         assert driver.image.value(0) == 7
@@ -310,7 +316,7 @@ async def test_a_spoilt_answer_is_asked_for_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("framing", ["rtu", "ascii"])
-async def test_answers_late_by_one_request_reach_no_other_tag(tmp_path: Path, framing: str) -> None:
+async def test_answers_late_by_one_request_reach_no_other_tag(tmp_path: Path, framing: str, clock: Clock) -> None:
     """Every fifth answer is held back until the next one comes: all blocks have the same length."""
     line = PtyLine(tmp_path)
     options: dict[str, Any] = port_options(line)
@@ -325,6 +331,7 @@ async def test_answers_late_by_one_request_reach_no_other_tag(tmp_path: Path, fr
         passed += 1
         if passed % 5 == 0:
             held.append(data)
+            clock.leap_soon(SILENCE_S)
             return b""
         due = b"".join(held)
         held.clear()
@@ -335,7 +342,7 @@ async def test_answers_late_by_one_request_reach_no_other_tag(tmp_path: Path, fr
     async with (
         line.plugged(),
         serving(*pymodbus_server("serial", framing, line.ends[1])),
-        served.driven(points, timeout_ms=60, retries=2) as driver,
+        served.driven(points, retries=2) as driver,
     ):
         for _ in range(6):
             await driver.read(0)
@@ -346,16 +353,30 @@ async def test_answers_late_by_one_request_reach_no_other_tag(tmp_path: Path, fr
 
 
 @pytest.mark.parametrize("framing", ["rtu", "ascii"])
-async def test_duplicated_answers_reach_no_other_tag(tmp_path: Path, framing: str) -> None:
+async def test_duplicated_answers_reach_no_other_tag(
+    tmp_path: Path, framing: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each answer comes twice: at once, or the second one only with the next answer. All blocks are of one length."""
+    monkeypatch.setattr(transactions, "DEBT_LIFETIME_S", 1000 * SILENCE_S)
     line = PtyLine(tmp_path)
     served = Served(f"modbus-{framing}", port_options(line) | ({"databits": 8} if framing == "ascii" else {}))
     held: list[bytes] = []
-    passed = 0
+    asked = passed = 0
+
+    def ask(data: bytes) -> bytes:
+        nonlocal asked
+        asked += 1
+        return data
+
+    def give_up() -> None:
+        """Let the time-out pass where the driver waits on, as what it has heard is in doubt."""
+        if asked == passed:
+            clock.leap(SILENCE_S)
 
     def twice(data: bytes) -> bytes:
         nonlocal passed
         passed += 1
+        asyncio.get_running_loop().call_later(5 * IN_FLIGHT_S, give_up)
         due = b"".join(held)
         held.clear()
         if passed % 2:
@@ -363,13 +384,14 @@ async def test_duplicated_answers_reach_no_other_tag(tmp_path: Path, framing: st
         held.append(data)
         return due + data
 
+    line.to_device = ask
     line.to_driver = twice
     points = [point(f"T{address}", holding=address) for address in (10, 40, 70, 100)]
     good = 0
     async with (
         line.plugged(),
         serving(*pymodbus_server("serial", framing, line.ends[1])),
-        served.driven(points, timeout_ms=100, retries=2) as driver,
+        served.driven(points, retries=2) as driver,
     ):
         for _ in range(6):
             await driver.read(0)
