@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from drivers.contract import Kind
 from engine.core.core import Core
 from engine.core.spec import Direction, FromEngine, TagSpec
@@ -11,17 +13,28 @@ NEARLY_FULL = 0.8
 """Of the bound of a queue."""
 
 
-def _tag(name: str, kind: Kind, unit: str | None = None) -> TagSpec:
-    return TagSpec(name=name, source=FromEngine(kind), unit=unit, direction=Direction.NA)
+def duration(seconds: float) -> str:
+    """Hours, minutes and whole seconds."""
+    minutes, whole = divmod(int(seconds), 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{whole:02}"
+
+
+def time_of_day(unix: float) -> str:
+    """The same of a moment, in UTC, as in Open Pectus."""
+    return duration(unix % 86_400)
+
+
+def _tag(name: str, kind: Kind, unit: str | None = None, said: Callable[[float], str] | None = None) -> TagSpec:
+    return TagSpec(name=name, source=FromEngine(kind), unit=unit, direction=Direction.NA, said=said)
 
 
 SYSTEM_TAGS: tuple[TagSpec, ...] = (
     _tag("System State", Kind.TEXT),
     _tag("Run Id", Kind.TEXT),
-    _tag("Run Time", Kind.FLOAT, "s"),
-    _tag("Process Time", Kind.FLOAT, "s"),
-    _tag("Block Time", Kind.FLOAT, "s"),
-    _tag("Clock", Kind.FLOAT, "s"),
+    _tag("Run Time", Kind.FLOAT, "s", duration),
+    _tag("Process Time", Kind.FLOAT, "s", duration),
+    _tag("Block Time", Kind.FLOAT, "s", duration),
+    _tag("Clock", Kind.FLOAT, "s", time_of_day),
     _tag("Mark", Kind.TEXT),
     _tag("Base", Kind.TEXT),
     _tag("Run Counter", Kind.INT),

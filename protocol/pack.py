@@ -14,7 +14,7 @@ Values as the aggregator takes them (docs/wire.md, "Values"):
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -29,6 +29,7 @@ _DIRECTIONS = {"input": "input", "output": "output", "both": "output", "na": "na
 _BITS = np.array([b"0", b"1"], object)
 _NAME = b'{"name":'
 _TAIL = b',"tick_time":%b,"simulated":false,"value_formatted":null},' + _NAME
+_UNSAID = b'"value_formatted":null'
 """From behind a value to the next tag; all that is the same for most tags is here, so that their heads are short."""
 
 
@@ -48,8 +49,10 @@ class TagPacker:
         directions: Sequence[str],
         columns: Sequence[NDArray[Any]],
         words: Mapping[int, Sequence[str]],
+        said: Mapping[int, Callable[[float], str]] | None = None,
     ) -> None:
-        """Encode what does not change. `words` has the author's words for each row of a column of places among them."""
+        """Encode what does not change. `words` has the author's words for each row of a column of places among them,
+        `said` how the numbers of some rows are said to people."""
         self._columns = [column for column in columns if len(column)]
         sizes = [len(column) for column in self._columns]
         self._starts: NDArray[np.intp] = np.cumsum([0, *sizes]).astype(np.intp)
@@ -57,6 +60,8 @@ class TagPacker:
             _head(name, unit, direction) for name, unit, direction in zip(names, units, directions, strict=True)
         )
         self._words = _objects(orjson.dumps(word) for word in chain.from_iterable(words.values()))
+        self._said = dict(said or {})
+        self._is_said = np.isin(np.arange(len(names)), list(self._said))
         self._first_word: NDArray[np.intp] = np.full(len(names), -1, np.intp)
         first = 0
         for row, choices in words.items():
@@ -85,9 +90,19 @@ class TagPacker:
             for place in np.flatnonzero(simulated).tolist():
                 parts[3 * place + 2] = parts[3 * place + 2].replace(b'"simulated":false', b'"simulated":true')
         self._put_values(parts, rows, absent)
+        if self._said:
+            self._say(parts, rows)
         parts[0] = b"[" + _NAME + parts[0]
         parts[-1] = parts[-1].removesuffix(b"," + _NAME) + b"]"
         return b"".join(parts)
+
+    def _say(self, parts: list[bytes], rows: NDArray[np.intp]) -> None:
+        """Add the words for numbers that are not sent alone."""
+        for place in self._is_said[rows].nonzero()[0].tolist():
+            value = parts[3 * place + 1]
+            if value != b"null":
+                words = orjson.dumps(self._said[int(rows[place])](float(value)))
+                parts[3 * place + 2] = parts[3 * place + 2].replace(_UNSAID, b'"value_formatted":' + words)
 
     def _put_values(self, parts: list[bytes], rows: NDArray[np.intp], absent: NDArray[np.bool_] | None) -> None:
         """The JSON text of the value of each row, column by column."""

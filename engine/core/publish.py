@@ -22,6 +22,7 @@ class Publisher:
             table.directions,
             [table.columns[kind] for kind in TagKind],
             {row: list(table.specs[row].choices) for row in choices},
+            {row: spec.said for row, spec in enumerate(table.specs) if spec.said is not None},
         )
 
     def pack(self, rows: NDArray[np.intp], tick_time: float, since: float = -np.inf) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -85,3 +85,5 @@ class TagSpec:
     on_bad_value: bool | float | str | None = None
     stale_after_s: float | None = None
     """Stale when its value was last known to hold longer ago than this; None: never (the engine's own tags)."""
+    said: Callable[[float], str] | None = None
+    """Says its number as people do, as a time; goes out beside the number."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -117,3 +118,17 @@ def test_an_integer_beyond_63_bits_becomes_a_float(value: int, text: bytes) -> N
 def test_nothing_to_pack_is_an_empty_array() -> None:
     packer = TagPacker(["T"], [None], ["input"], [np.zeros(1)], {})
     assert packer.pack(np.array([], np.intp), np.array([], np.bool_), NOW) == b"[]"
+
+
+def test_numbers_that_are_said_in_words_have_them_beside_the_number() -> None:
+    columns = [np.array([90.5, 1.0, 7.0]), np.array([3])]
+    said: dict[int, Callable[[float], str]] = {0: "{:g} s".format, 2: '"{:g}"'.format, 3: "{:.0f} times".format}
+    packer = TagPacker(["A", "B", "C", "D"], ["s"] * 4, ["na"] * 4, columns, {}, said)
+
+    def formatted(*rows: int, absent: int = -1) -> list[str | None]:
+        chosen = np.array(rows)
+        return [tag["value_formatted"] for tag in json.loads(packer.pack(chosen, chosen == absent, NOW))]
+
+    assert formatted(0, 1, 2, 3) == ["90.5 s", None, '"7"', "3 times"]
+    assert formatted(1, 2) == [None, '"7"']
+    assert formatted(0, 3, absent=0) == [None, "3 times"], "what is missing is not said"

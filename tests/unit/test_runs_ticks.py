@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from engine.runs.instructions import MethodFailedError
 from engine.runs.notices import LOST_AFTER_S
+from engine.uplinks.contract import TagsFrame
 from protocol.aggregator_messages import InjectCodeMsg, MethodMsg
 from protocol.engine_messages import (
     ControlStateMsg,
@@ -93,6 +95,19 @@ def test_the_clocks_of_a_run(bench: Bench) -> None:
     bench.press("Start")
     bench.tick()
     assert shown() == [0.1, 0.1, 0.1]
+
+
+def test_times_are_said_as_open_pectus_says_them(bench: Bench) -> None:
+    bench.press("Start")
+    bench.tick(100_000.0)
+    frame = next(item for item in reversed(bench.listener.items) if isinstance(item, TagsFrame))
+    said = {tag["name"]: tag["value_formatted"] for tag in json.loads(frame.tags)}
+    assert {name: text for name, text in said.items() if text is not None} == {
+        "Run Time": "27:46:40",
+        "Process Time": "27:46:40",
+        "Block Time": "27:46:40",
+        "Clock": "11:46:40",
+    }
 
 
 def test_pause_makes_outputs_safe_and_hold_keeps_them(bench: Bench) -> None:
