@@ -3,6 +3,9 @@
 PYTHON   ?= python3
 VENV     ?= .venv
 DURATION ?=
+MINUTES  ?= 3
+TIMES    ?= 50
+SEED     ?=
 ARGS     ?=
 # The lock that CI uses; `make LOCK= test` takes the newest versions that pyproject.toml allows.
 LOCK     ?= requirements.lock
@@ -12,7 +15,7 @@ READY := $(VENV)/.ready
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo skid test unit check lint types imports format interop bench bench-env docs lock clean
+.PHONY: help env demo skid test unit soak crash check lint types imports format interop bench bench-env docs lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +44,12 @@ unit: $(READY) ## Run the unit tests only (no sockets, seconds)
 
 interop: $(READY) ## Test against the real Open Pectus aggregator (needs Python 3.12 or 3.13 for its environment)
 	@$(BIN)/python -m pytest tests/interop $(ARGS)
+
+soak: $(READY) ## Run the engine for MINUTES with faults from SEED, each value held against the skid
+	@$(BIN)/python -m tests.soak.soak --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+crash: $(READY) ## Kill the engine TIMES times in a run, at moments from SEED, and see that nothing is lost
+	@$(BIN)/python -m tests.soak.crash --times $(TIMES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: lint types imports ## All static checks
 

@@ -25,6 +25,7 @@ from engine.system import SYSTEM_TAGS, outbox_status, set_idle
 from engine.uod.info import uod_info
 from engine.uod.skid import Skid
 from engine.uplinks.contract import TagsFrame, Uplink
+from engine.vitals import tell_vitals
 from protocol.aggregator_messages import AggregatorMessage
 from protocol.engine_messages import EngineMessage, RegisterEngineMsg, UodInfoMsg
 from protocol.messages import ErrorMessage, SuccessMessage
@@ -84,7 +85,8 @@ class Engine:
         for link in self.links:
             for line in link.driver.plan:
                 log.info("%s: %s", link.name, line)
-        uplinks = [self._start(uplink.run(), uplink.name) for uplink in self.uplinks]
+        others = [self._start(uplink.run(), uplink.name) for uplink in self.uplinks]
+        others.append(self._start(tell_vitals(self.scan.counters), "vitals"))
         # An uplink that fails is logged by `_ended` and holds up nobody; without links or scan there is nothing to run.
         vital = [self._start(link.run(), link.name) for link in self.links]
         vital += [self._start(self.scan.run(), "scan"), self._start(stop.wait(), "stop")]
@@ -94,9 +96,9 @@ class Engine:
             await self._make_safe()
             self.runs.stop()
             await asyncio.gather(*(uplink.close() for uplink in self.uplinks))
-            for task in (*vital, *uplinks):
+            for task in (*vital, *others):
                 task.cancel()
-            await asyncio.gather(*vital, *uplinks, return_exceptions=True)
+            await asyncio.gather(*vital, *others, return_exceptions=True)
         for task in done:
             task.result()
 

@@ -20,6 +20,8 @@ from websockets.exceptions import ConnectionClosed
 from protocol.messages import MessageBase, SuccessMessage
 from protocol.serialization import encode
 
+LIMIT_BYTES = 16 * 2**20
+"""The real aggregator takes no larger message."""
 ACCEPTED = {"success": True, "engine_id": "lab-pc_SmallUod", "secret_match": True, "version_match": True}
 
 
@@ -64,7 +66,7 @@ class SmallAggregator:
     @asynccontextmanager
     async def running(self, tls: ssl.SSLContext | None = None) -> AsyncGenerator[SmallAggregator, None]:
         """Serve on a free port."""
-        async with serve(self._serve, "127.0.0.1", 0) as inner:
+        async with serve(self._serve, "127.0.0.1", 0, max_size=LIMIT_BYTES) as inner:
             inner_port = next(iter(inner.sockets)).getsockname()[1]
             fronts: set[asyncio.Task[None]] = set()
 

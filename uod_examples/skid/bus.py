@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -33,6 +35,17 @@ class Frame:
     values: Mapping[str, Value]
 
 
+@dataclass(slots=True)
+class Showing:
+    """A frame on its way to a server's clients, on the clock of `time.monotonic`."""
+
+    frame: Frame
+    sent: float
+    """Clients read it no sooner than this ..."""
+    held: float = math.inf
+    """... and surely from here on, until the next one; infinite while the server has not said so."""
+
+
 class Bus:
     """One server process. After a restart it listens on its old port and has no faults."""
 
@@ -45,6 +58,8 @@ class Bus:
         """0 until the first start has found a free one"""
         self.held: Frame = latest()
         """what clients read"""
+        self.showings: list[Showing] | None = None
+        """where every frame is noted, in the order in which they are shown; None: nowhere"""
         self._write = write
         self._latest = latest
         self._process: asyncio.subprocess.Process | None = None
@@ -157,6 +172,8 @@ class Bus:
 
     def _send_frame(self, frame: Frame) -> None:
         self._sent = frame
+        if self.showings is not None:
+            self.showings.append(Showing(frame, time.monotonic()))
         self._send(frame=frame.number, time=frame.time, values=dict(frame.values))
 
     def _send(self, **message: Any) -> None:
@@ -196,6 +213,7 @@ class Bus:
 
     async def _heed(self, message: dict[str, Any]) -> None:
         if "held" in message:
+            self._note_held(message["held"])
             if self._sent is not None and message["held"] == self._sent.number:
                 self.held, self._sent = self._sent, None
             self.publish(self._latest())
@@ -212,6 +230,12 @@ class Bus:
                 self._ready.set_exception(SkidError(message["failed"]))
             else:
                 self._ready.set_result(message["ready"])
+
+    def _note_held(self, number: int) -> None:
+        for showing in reversed(self.showings or ()):
+            if showing.frame.number == number:
+                showing.held = time.monotonic()
+                return
 
     def _heed_write(self, number: int, values: Mapping[str, Value]) -> None:
         try:

@@ -51,7 +51,8 @@ class Skid:
         """Port 0 takes a free one. `opcua` and `modbus` choose the servers; `running` starts with the pump on."""
         self.model = SkidModel(seed, noise=noise, running=running)
         self.history: list[Frame] = []
-        """every frame since the start, when `record` is set; CK01 tells them apart"""
+        """every frame since the start, when `record` is set; CK01 tells them apart. What of it each server has shown,
+        and when, is in the `showings` of the bus."""
         self._record = record
         self._going = asyncio.Event()
         if not paused:
@@ -61,6 +62,9 @@ class Skid:
         self.opcua = OpcUaBus(opcua_port, self._write, lambda: self._frame)
         self.modbus = ModbusBus(modbus_port, self._write, lambda: self._frame)
         self._buses: list[Bus] = [*([self.opcua] if opcua else []), *([self.modbus] if modbus else [])]
+        if record:
+            for bus in self._buses:
+                bus.showings = []
         self._stepping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,190 @@
+"""Lets faults happen to the simulated skids, and the skids be worked meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+from collections.abc import Callable, Coroutine, Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from tests.soak.faults import Fault
+from tests.soak.points import CANARY, OUTPUTS
+from tests.soak.referee import Referee
+from tests.soak.shown import Shown, Span
+from tests.soak.wall_clock import WallClock
+from uod_examples.skid import Bus, FaultProxy, ModbusBus, OpcUaBus
+from uod_examples.skid.nodes import NODES
+from uod_examples.skid.registers import REGISTERS
+
+BACK_WITHIN_S = 30.0
+"""A link is back so long after its fault is over: the longest wait between two tries, a try that ends in a time-out,
+and the rest of a busy machine."""
+SETTLED_S = 1.5
+"""After the first value of a link that is back its slowest group is read, too."""
+
+
+class Conductor:
+    """Plays the faults of one soak."""
+
+    def __init__(
+        self,
+        buses: Mapping[str, Bus],
+        servers: Mapping[str, Shown],
+        referee: Referee,
+        uplink: FaultProxy,
+        clock: WallClock,
+    ) -> None:
+        self._buses, self._servers, self._referee = buses, servers, referee
+        self._uplink, self._clock = uplink, clock
+        self._canaries: dict[str, Callable[[int], None]] = {}
+        """Bus -> who waits for it to show a newer frame."""
+        self.returns: list[float] = []
+        """How long links took to be back, seconds."""
+
+    def see(self, published: Mapping[str, Any]) -> None:
+        """Look for the values by which a link is known to be back."""
+        for bus, wake in list(self._canaries.items()):
+            value = published.get(f"{bus} {CANARY}")
+            if value is not None:
+                wake(int(value))
+
+    async def play(self, faults: list[Fault], began: float) -> None:
+        """Let them all happen, each place by itself; returns when all links are back."""
+        places = {fault.where for fault in faults}
+        async with asyncio.TaskGroup() as tasks:
+            for place in places:
+                tasks.create_task(self._play([fault for fault in faults if fault.where == place], began))
+
+    async def _play(self, faults: list[Fault], began: float) -> None:
+        back: list[asyncio.Task[None]] = []
+        for fault in faults:
+            await asyncio.sleep(began + fault.at - time.monotonic())
+            if fault.where == "clock":
+                await self._move_clock(fault)
+            elif fault.where == "uplink":
+                await self._break_uplink(fault)
+            else:
+                span = Span(time.monotonic())
+                self._referee.sick[fault.where].append(span)
+                if back:
+                    back.pop().cancel()
+                await self._break_link(fault)
+                back.append(asyncio.create_task(self._be_back(fault, span)))
+        for task in back:
+            await task
+
+    async def _break_link(self, fault: Fault) -> None:
+        bus = self._buses[fault.where]
+        match fault.kind:
+            case "drop":
+                await bus.drop()
+            case "late":
+                await bus.answer_late(0.02 * 150**fault.amount)  # 20 ms to 3 s
+                await asyncio.sleep(fault.lasts)
+                await bus.restore()
+            case "refuse":
+                await self._dark(fault, bus.refuse(), bus)
+            case "silent":
+                await self._dark(fault, bus.black_hole(), bus)
+            case "frozen":
+                await self._freeze(fault, bus)
+            case "frozen values":
+                bus.freeze_values()
+                await asyncio.sleep(fault.lasts)
+                await bus.restore()
+            case "restart":
+                with self._no_answers(fault.where):
+                    await bus.kill()
+                    await bus.start()
+            case "half-open":
+                await bus.half_open()
+            case "point":
+                await self._refuse_point(fault, bus)
+            case _:
+                raise AssertionError(fault)
+
+    async def _dark(self, fault: Fault, begin: Coroutine[Any, Any, None], bus: Bus) -> None:
+        await begin
+        with self._no_answers(fault.where):
+            await asyncio.sleep(fault.lasts)
+        await bus.restore()
+
+    async def _freeze(self, fault: Fault, bus: Bus) -> None:
+        pid = bus.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            with self._no_answers(fault.where):
+                await asyncio.sleep(fault.lasts)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    async def _refuse_point(self, fault: Fault, bus: Bus) -> None:
+        places = [node.name for node in NODES] if isinstance(bus, OpcUaBus) else [each.name for each in REGISTERS]
+        places = [place for place in places if place != CANARY and place not in OUTPUTS]
+        place = places[int(fault.amount * len(places))]
+        assert isinstance(bus, OpcUaBus | ModbusBus)
+        await bus.fail(place)
+        span = Span(time.monotonic())
+        self._servers[fault.where].dark_places.setdefault(place, []).append(span)
+        await asyncio.sleep(fault.lasts)
+        span.end = time.monotonic()
+        await bus.restore()
+
+    @contextmanager
+    def _no_answers(self, where: str) -> Generator[None]:
+        """Note that no client gets an answer meanwhile."""
+        span = Span(time.monotonic())
+        self._servers[where].dark.append(span)
+        try:
+            yield
+        finally:
+            span.end = time.monotonic()
+
+    async def _break_uplink(self, fault: Fault) -> None:
+        match fault.kind:
+            case "drop":
+                await self._uplink.drop()
+            case "late":
+                self._uplink.delay = 0.02 * 50**fault.amount
+            case "refuse":
+                await self._uplink.refuse()
+            case "silent":
+                self._uplink.black_hole()
+            case _:
+                await self._uplink.half_open()
+        await asyncio.sleep(fault.lasts)
+        await self._uplink.restore()
+
+    async def _move_clock(self, fault: Fault) -> None:
+        if self._clock.can_move:
+            far = 6.0 + 6.0 * fault.amount
+            self._clock.set(far if fault.kind == "forward" else -far)
+            await asyncio.sleep(fault.lasts)
+            self._clock.set(0.0)
+
+    async def _be_back(self, fault: Fault, span: Span) -> None:
+        """Wait until a link shows what has come after its fault; say so when it does not."""
+        over = time.monotonic()
+        newest = int(self._servers[fault.where].newest()[CANARY])
+        seen = asyncio.Event()
+        self._canaries[fault.where] = lambda value: seen.set() if value > newest else None
+        try:
+            while not seen.is_set():
+                tried = time.monotonic()
+                try:
+                    async with asyncio.timeout(BACK_WITHIN_S):
+                        await seen.wait()
+                except TimeoutError:
+                    if not self._referee.strained(tried, time.monotonic()):
+                        took = time.monotonic() - over
+                        text = f"{fault.where} is not back {took:.0f} s after the fault was over: {fault}"
+                        self._referee.verdict.found("not back", text)
+                        return
+            self.returns.append(time.monotonic() - over)
+            await asyncio.sleep(SETTLED_S)
+        finally:
+            span.end = time.monotonic()

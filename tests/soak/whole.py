@@ -1,0 +1,64 @@
+"""Whether the record of a run is whole: all that was durable, in order and once. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+
+from tests.soak.lives import Run
+from tests.soak.records import Record
+
+
+def faults_in(record: Record, run: Run) -> list[str]:
+    """What is wrong with a record, in words; `run` is what the engines have logged of it."""
+    return [*_faults_in_samples(record, run), *_faults_in_run_log(record, run), *_faults_in_archive(record, run)]
+
+
+def _faults_in_samples(record: Record, run: Run) -> list[str]:
+    faults: list[str] = []
+    ticks = [tick for tick, _ in record.samples]
+    stored = dict(record.samples)
+    if record.count != 1:
+        faults.append(f"there are {record.count} records of it")
+    if len(stored) != len(ticks):
+        faults.append(f"{len(ticks) - len(stored)} samples are stored twice")
+    if ticks != sorted(ticks):
+        faults.append("its samples are not in order")
+    if lost := sorted(run.durable - stored.keys()):
+        faults.append(f"{len(lost)} of {len(run.durable)} durable samples are lost, first {lost[0]}")
+    wrong = [tick for tick, value in run.logged.items() if tick in stored and stored[tick] != value]
+    if wrong:
+        faults.append(f"{len(wrong)} samples are stored with another value, first {wrong[0]}")
+    return faults
+
+
+def _faults_in_run_log(record: Record, run: Run) -> list[str]:
+    faults: list[str] = []
+    if lost := run.lines - set(record.run_log):
+        faults.append(f"{len(lost)} lines of the run log are lost")
+    if len(set(record.run_log)) != len(record.run_log):
+        faults.append("lines of the run log are there twice")
+    return faults
+
+
+def _faults_in_archive(record: Record, run: Run) -> list[str]:
+    faults: list[str] = []
+    header, *rows = record.archive.split("\n")
+    if not rows or rows.pop():
+        faults.append("the last row of the archive is torn")
+    torn = [row for row in rows if row.count(",") != header.count(",")]
+    if torn:
+        faults.append(f"{len(torn)} rows of the archive are torn, as {torn[0]!r}")
+    times = [row.split(",")[0] for row in rows]
+    if len(set(times)) != len(times):
+        faults.append(f"{len(times) - len(set(times))} rows of the archive are there twice")
+    if times != sorted(times):
+        faults.append("the rows of the archive are not in order")
+    if lost := sorted(archive_times(run.durable) - set(times)):
+        faults.append(f"{len(lost)} durable ticks have no row in the archive, first {lost[0]}")
+    return faults
+
+
+def archive_times(ticks: Collection[float]) -> set[str]:
+    """The ticks as the archive writes them."""
+    return {str(datetime.fromtimestamp(tick, UTC)) for tick in ticks}
