@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from tests.soak.points import SoakTag
 from uod_examples.skid.registers import Register
 
+LEAST_DUE = 300.0
 KNOWN_AFTER_S = 2.0
 """So much later it is known whether the computer was busy, and the link well."""
 
@@ -21,28 +22,35 @@ class Cadence:
     due: float = 0.0
     made: float = 0.0
     """Readings, of those that were due while all was well."""
-    _last: tuple[float, float] | None = None
-    _open: list[tuple[float, float, float]] = field(default_factory=list[tuple[float, float, float]])
-    """Start, end, and readings between them, of what is not decided yet."""
+    _last: tuple[float, float, float] | None = None
+    _open: list[tuple[float, float, float, float]] = field(default_factory=list[tuple[float, float, float, float]])
+    """Start, end, readings and seconds without a processor between them, of what is not decided yet."""
 
     @property
     def share(self) -> float:
         return self.made / self.due if self.due else 1.0
 
-    def take(self, published: Mapping[str, object], time: float) -> None:
-        """Take a count of readings."""
+    @property
+    def judged(self) -> bool:
+        """Whether there was enough to judge by: one reading that falls on the other side of an end is no fault."""
+        return self.due >= LEAST_DUE
+
+    def take(self, published: Mapping[str, object], time: float, waited_s: float) -> None:
+        """Take a count of readings, and how long the engine has been without a processor, since its start."""
         reads = published.get(f"{self.bus} reads")
         if isinstance(reads, int | float):
             if self._last is not None:
-                self._open.append((self._last[0], time, reads - self._last[1]))
-            self._last = time, float(reads)
+                start, before, waited = self._last
+                self._open.append((start, time, reads - before, waited_s - waited))
+            self._last = time, float(reads), waited_s
 
     def settle(self, now: float, sound: Callable[[str, float, float], bool]) -> None:
         """Count what `sound` says of: all was well with the bus between two times, and the computer had time."""
         while self._open and self._open[0][1] < now - KNOWN_AFTER_S:
-            start, end, made = self._open.pop(0)
+            start, end, made, waited_s = self._open.pop(0)
             if sound(self.bus, start, end):
-                self.due += (end - start) * self.per_s
+                # What a process that gets no processor cannot do is not its fault.
+                self.due += max(0.0, end - start - waited_s) * self.per_s
                 self.made += made
 
 

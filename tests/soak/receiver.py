@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,14 +15,15 @@ from protocol.messages import MessageBase, SuccessMessage
 from protocol.serialization import serialize
 from tests.system.small_aggregator import ACCEPTED, SmallAggregator
 
-UNMATCHED_KEPT = 200_000
+LOGGED_WITHIN_S = 5.0
+"""So much later at most is read from the engine's standard output what has come here."""
 
 
 class Receiver:
     """Stores each tick of a run once, oldest first; everything else that it is told is a snapshot of what is."""
 
-    def __init__(self, take_snapshot: Callable[[Mapping[str, Any]], None]) -> None:
-        """`take_snapshot` gets the message of tags that are not one of the logged ticks of a run."""
+    def __init__(self, take_snapshot: Callable[[Mapping[str, Any], float], None]) -> None:
+        """`take_snapshot` gets each message of tags that is not one of the logged ticks of a run, and when it came."""
         self.aggregator = SmallAggregator()
         self.aggregator.reply = self._store
         self.stored = 0
@@ -30,8 +32,8 @@ class Receiver:
         self._take_snapshot = take_snapshot
         self._waiting: dict[tuple[str, float], str] = {}
         """(run, tick) of each message that the engine has logged, and that has not arrived -> its tags"""
-        self._early: dict[tuple[str, float], str] = {}
-        """The same the other way round: arrived before its line was read from the engine's standard output."""
+        self._early: dict[tuple[str, float], tuple[Mapping[str, Any], float]] = {}
+        """What has arrived before it was logged, if it ever is, and when."""
         self._newest: dict[str, float] = {}
         """Run -> newest tick that is stored."""
         self._calls = 0
@@ -50,9 +52,18 @@ class Receiver:
         self.logged += 1
         key, text = _key(message), json.dumps(message["tags"])
         if key in self._early:
-            self._compare(key, text, self._early.pop(key))
+            self._compare(key, text, json.dumps(self._early.pop(key)[0]["tags"]))
         else:
             self._waiting[key] = text
+
+    def settle(self, now: float) -> None:
+        """Take for snapshots what was never logged."""
+        while self._early:
+            key, (message, received) = next(iter(self._early.items()))
+            if received > now - LOGGED_WITHIN_S:
+                return
+            del self._early[key]
+            self._take_snapshot(message, received)
 
     async def press(self, button: str) -> None:
         await self._call(serialize(ExecuteControlCommandMsg(name=button)))
@@ -69,7 +80,7 @@ class Receiver:
         self.aggregator.messages.get_nowait()  # it would keep all of them
         if message["_type"] == "TagsUpdatedMsg" and message["tags"]:
             if message["run_id"] is None:
-                self._take_snapshot(message)
+                self._take_snapshot(message, time.monotonic())
             else:
                 self._take(message)
         return SuccessMessage()
@@ -86,10 +97,7 @@ class Receiver:
         if key in self._waiting:
             self._compare(key, self._waiting.pop(key), text)
         else:
-            self._early[key] = text
-            if len(self._early) > UNMATCHED_KEPT:
-                self._early.pop(next(iter(self._early)))
-            self._take_snapshot(message)
+            self._early[key] = message, time.monotonic()
 
     def _compare(self, key: tuple[str, float], logged: str, stored: str) -> None:
         if logged != stored:

@@ -38,6 +38,8 @@ SAMPLE_S = 0.25
 STRAINED_S = 0.1
 """Who is late by so much within a sample, or waits so long for a processor, has no time to spare."""
 HISTORY_S = 60.0
+CLOCK_SETTLED_S = 30.0
+"""After a step back stamps go on by rule for as long as the step was."""
 LEAST_S = 0.01
 """Ticks are further apart than this."""
 QUIET_S = 1.5
@@ -81,7 +83,7 @@ class Soak:
             self.referee = Referee(self.tags, self.servers)
             for spans in self.referee.sick.values():
                 spans.append(Span(time.monotonic()))
-            self.receiver = Receiver(lambda message: self._take_tags(message, time.monotonic()))
+            self.receiver = Receiver(self._take_snapshot)
             uod = soak_uod(self.tags, skid.opcua_endpoint, other.opcua_endpoint, skid.modbus_host, skid.modbus_port)
             file = self.folder / "uod.yaml"
             file.write_text(json.dumps(uod, indent=1))
@@ -170,20 +172,23 @@ class Soak:
         self.referee.take(published, low, high)
         self.conductor.see(published)
         for cadence in self.cadences:
-            cadence.take(published, low)
+            cadence.take(published, received, self._vitals[-1].waited_s if self._vitals else 0.0)
 
-    def _take_tags(self, message: Mapping[str, Any], received: float) -> None:
+    def _take_snapshot(self, message: Mapping[str, Any], received: float) -> None:
         """Judge a snapshot: it comes by a way of its own, beside the order of the ticks."""
-        low, high = self._tick_of(message, received)
+        if self.clock.moved_after(received - CLOCK_SETTLED_S):
+            return  # its stamp says nothing of when it was made
+        stamp = max(tag["tick_time"] for tag in message["tags"])
+        made = self.clock.monotonic(stamp, received) or received
         for tag in message["tags"]:
             if tag["name"] in self.referee.standing:
-                self.referee.check(tag["name"], tag["value"], low, high)
+                self.referee.check(tag["name"], tag["value"], made, received)
 
     def _tick_of(self, message: Mapping[str, Any], received: float) -> tuple[float, float]:
         """Between which two moments the tick of a message was."""
         stamp = max(tag["tick_time"] for tag in message["tags"])
         found = self.clock.monotonic(stamp, received)
-        follows, self._last_stamp = 0.0 < stamp - self._last_stamp < LEAST_S, stamp
+        follows, self._last_stamp = 0.0 <= stamp - self._last_stamp < LEAST_S, stamp
         if found is None or follows:  # after a step back within a run each stamp is a little above the one before
             return self._last_tick, received
         self._last_tick = max(self._last_tick, found)
@@ -210,6 +215,7 @@ class Soak:
             if now - self._last_message > QUIET_S and self.referee.standing:
                 self.referee.judge(now - 0.5, now - 0.5)
             self.referee.settle(now)
+            self.receiver.settle(now)
             for cadence in self.cadences:
                 cadence.settle(now, self._sound)
             self._forget(now - HISTORY_S)
@@ -312,7 +318,7 @@ class Soak:
             self.findings.append(f"{kind}: {count} times")
             self.findings += [f"    {text}" for text in self.referee.verdict.faults[kind][:8]]
         for cadence in self.cadences:
-            if cadence.share < KEPT_TICKS:
+            if cadence.judged and cadence.share < KEPT_TICKS:
                 self.findings.append(f"{cadence.bus} has kept only {100 * cadence.share:.2f} % of its readings")
         truth = self.skids[0].model.values()
         unsafe = {name: truth[name] for name in ("PU01", "VA01", "VA02", "MO01") if truth[name]}
@@ -352,7 +358,7 @@ class Soak:
             "strained": verdict.strained,
             "nulls": verdict.nulls,
             "stored": self.receiver.stored,
-            "kept": {cadence.bus: round(cadence.share, 5) for cadence in self.cadences},
+            "kept": {cadence.bus: round(cadence.share, 5) if cadence.judged else None for cadence in self.cadences},
             "due": {cadence.bus: round(cadence.due) for cadence in self.cadences},
             "ticks": told[-1].ticks if told else 0,
             "overruns": told[-1].overruns if told else 0,
@@ -378,7 +384,9 @@ def show(report: Mapping[str, Any], faults: list[Fault]) -> None:
     print(f"{report['standing']} times a standing value, {report['prompt']} times by the time of a sound link")
     print(f"{report['stored']} messages of the run stored by the aggregator")
     for bus, share in report["kept"].items():
-        print(f"{bus}: {100 * share:.2f} % of {report['due'][bus]} readings kept while it was sound")
+        judged = "" if share is not None else ", too few to judge: the computer was busy"
+        kept = "" if share is None else f"{100 * share:.2f} % of "
+        print(f"{bus}: {kept}{report['due'][bus]} readings kept while it was sound{judged}")
     print(f"{report['ticks']} ticks, {report['overruns']} overrun; {report['waited_s']} s without a processor")
     print(f"the slowest link was back {report['longest_return_s']} s after its fault")
     for line in report["growth"]:

@@ -43,6 +43,10 @@ class WallClock:
         self._moves.append((time.monotonic(), offset_s))
         self._shared[:8] = struct.pack("q", round(offset_s * 1e9))
 
+    def moved_after(self, time: float) -> bool:
+        """Whether it has been moved since a moment, in seconds of `time.monotonic`."""
+        return self._moves[-1][0] > time
+
     def monotonic(self, stamp: float, received: float, within_s: float = 5.0) -> float | None:
         """When the process has taken a stamp, in seconds of `time.monotonic`; None when its clock, at no time of late,
         can have shown it: it was stamped by rule, as after a step back within a run."""

@@ -226,9 +226,19 @@ def test_faults_are_the_same_for_a_seed_and_leave_a_calm_beginning_and_end() -> 
 
 def test_readings_are_counted_only_while_all_is_sound() -> None:
     cadence = Cadence("plc", 10.0)
-    for second in range(11):
-        cadence.take({"plc reads": 1000 + 10 * second - (5 if second > 7 else 0)}, float(second))
+    for second in range(41):
+        cadence.take({"plc reads": 1000 + 10 * second - (5 if second > 7 else 0)}, float(second), 0.0)
     cadence.settle(100.0, lambda _bus, start, _end: start != 2.0)
-    assert cadence.due == pytest.approx(90.0)
-    assert cadence.share == pytest.approx(85 / 90)
+    assert cadence.due == pytest.approx(390.0)
+    assert cadence.judged
+    assert cadence.share == pytest.approx(385 / 390)
     assert {each.bus: round(each.per_s) for each in cadences(list(TAGS.values()))} == {"plc": 13, "box": 25, "peer": 13}
+
+
+def test_no_reading_is_due_while_the_engine_has_no_processor() -> None:
+    cadence = Cadence("plc", 10.0)
+    cadence.take({"plc reads": 0}, 0.0, 5.0)
+    cadence.take({"plc reads": 700}, 100.0, 35.0)
+    cadence.settle(200.0, lambda _bus, _start, _end: True)
+    assert cadence.due == pytest.approx(700.0)
+    assert cadence.share == pytest.approx(1.0)
