@@ -36,6 +36,7 @@ class Lives:
         self.state: dict[str, Any] = {}
         """Tag -> the value that was published last."""
         self.ticks = 0
+        self._begins = False
         self._fresh: list[tuple[str, float]] = []
         """Ticks of this life: run, tick."""
         self._lines: list[tuple[str, float, str]] = []
@@ -82,11 +83,15 @@ class Lives:
                 if line["id"] not in known:
                     self._lines.append((message["run_id"], now, line["id"]))
             self.runs.setdefault(message["run_id"], Run())
+        if message["_type"] == "UodInfoMsg":
+            self._begins = True
         if message["_type"] != "TagsUpdatedMsg":
             return
         self.ticks += 1
         self.state.update({tag["name"]: tag["value"] for tag in message["tags"]})
-        if (name := message["run_id"]) is None:
+        # What a life, or a new file, begins with is a picture of all tags for this file alone, and no sample.
+        begins, self._begins = self._begins, False
+        if begins or (name := message["run_id"]) is None:
             return
         run = self.runs.setdefault(name, Run())
         self._life_of.add(name)

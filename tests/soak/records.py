@@ -91,6 +91,8 @@ class SmallRecords:
         return Record(self._samples.get(run, []), ends[0]["archive"], lines, len(ends))
 
     async def _call(self, message: dict[str, Any]) -> None:
+        if not self._aggregator.connections:
+            return
         self._calls += 1
         with contextlib.suppress(ConnectionClosed):  # the engine is not there: nobody hears the command
             await self._aggregator.call("dispatch_message_async", f"call {self._calls}", message_json=message)

@@ -40,8 +40,8 @@ STRAINED_S = 0.1
 HISTORY_S = 60.0
 CLOCK_SETTLED_S = 30.0
 """After a step back stamps go on by rule for as long as the step was."""
-LEAST_S = 0.01
-"""Ticks are further apart than this."""
+LAG_S = 3.0
+"""No longer is a message on its way from the engine to here."""
 QUIET_S = 1.5
 """No message for so long: what stands is judged all the same."""
 AGREE_WITHIN_S = 30.0
@@ -68,7 +68,6 @@ class Soak:
         self._chance = random.Random(f"{seed} operator")
         self._last_message = 0.0
         self._last_tick = 0.0
-        self._last_stamp = 0.0
 
     async def run(self) -> None:
         """Run it from beginning to end."""
@@ -188,9 +187,8 @@ class Soak:
         """Between which two moments the tick of a message was."""
         stamp = max(tag["tick_time"] for tag in message["tags"])
         found = self.clock.monotonic(stamp, received)
-        follows, self._last_stamp = 0.0 <= stamp - self._last_stamp < LEAST_S, stamp
-        if found is None or follows:  # after a step back within a run each stamp is a little above the one before
-            return self._last_tick, received
+        if found is None:  # after a step back within a run stamps go on above those before, until the clock is there
+            return max(self._last_tick, received - LAG_S), received
         self._last_tick = max(self._last_tick, found)
         # A stamp may be that of a device, which is up to a tick before that of the engine.
         return found, min(received, found + 3 * TICK_S)
