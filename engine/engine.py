@@ -57,7 +57,7 @@ class Engine:
             Link(spec.name, driver_class(spec.driver)(spec.devices, spec.points), spec.devices) for spec in skid.links
         ]
         self.uplinks: list[Uplink] = []
-        self.outputs = Outputs(skid, self.links, self._show_output)
+        self.outputs = Outputs(skid, self.links, self._show_output, self._is_controlled)
         self.runs = Runs(
             skid, lambda: self.scan.core, self.outputs, self.links, self._send, Journal(self.store), NoInstructions()
         )
@@ -141,11 +141,16 @@ class Engine:
         return self.runs.begin_tick(core, now, unix)
 
     def end_tick(self, core: Core, now: float, unix: float) -> None:
+        self.outputs.tick(core, now)
         self.runs.end_tick(core, now, unix)
 
     def _send(self, item: TagsFrame | EngineMessage) -> None:
         for uplink in self.uplinks:
             uplink.put(item)
+
+    def _is_controlled(self) -> bool:
+        """Whether users can give commands now."""
+        return any(uplink.status.takes_commands and uplink.status.connected for uplink in self.uplinks)
 
     def _show_output(self, tag: str, value: Value | None, reason: str) -> None:
         self.scan.core.set(tag, value, reason=reason)

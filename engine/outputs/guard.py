@@ -9,14 +9,25 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from engine.backoff import backoff_s
+from engine.core.core import Core
 from engine.links import Link
+from engine.outputs.control import ControlWatch
+from engine.outputs.feedback import Feedback
+from engine.outputs.heartbeat import Heartbeat
+from engine.outputs.interlock import Interlock
 from engine.outputs.output import Output, OutputRefusedError, Value
+from engine.outputs.ramp import Ramp
 from engine.uod.skid import Skid
 
 log = logging.getLogger("skidlink.engine.outputs")
 
 KEEP_S = 2.0
 """An outage up to this long is a blink: the outputs are written again as they were."""
+LONGEST_WAIT_S = 10.0
+"""Between two tries to get a safe value accepted."""
+COMPARE_EVERY_S = 0.25
+"""How often feedbacks are looked at."""
 
 
 class Outputs:
@@ -27,18 +38,31 @@ class Outputs:
         skid: Skid,
         links: Sequence[Link],
         show: Callable[[str, Value | None, str], None],
+        is_controlled: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`show` is called with tag, value and reason for an output that is never read, so that its tag tells what
-        its device has accepted; value None: not known."""
-        found = [Output(spec, skid.tags[spec.tag], links[spec.link]) for spec in skid.outputs]
+        its device has accepted, and for the tags that tell why; value None: not known. `is_controlled` tells whether
+        anybody could give a command now."""
+        found = _made(skid, links)
+        beats = [Heartbeat(spec, skid.tags[spec.tag], links[spec.link]) for spec in skid.heartbeats]
         self._outputs = {output.tag.name: output for output in found}
         self._at = {(output.spec.link, output.spec.row): output for output in found}
+        self._heartbeats = {(beat.spec.link, beat.spec.row): beat for beat in beats}
+        self._interlocked = [(output, output.interlock) for output in found if output.interlock]
+        self._ramped = [(output, output.ramp) for output in found if output.ramp]
+        self._with_feedback = [(output, output.feedback) for output in found if output.feedback]
+        self._with_status = {output.spec.status: output for output in found if output.spec.status is not None}
+        self._shown = dict.fromkeys(self._with_status, "")
         self._show_tag = show
         self._clock = clock
         self._progress = asyncio.Event()
         self._paused: dict[str, Value] = {}
         """output -> what was wanted of it before the pause"""
+        self._again: dict[str, float] = {}
+        """output whose safe value was refused -> when it is tried again"""
+        self._compare_due = -math.inf
+        self._control = ControlWatch(is_controlled, skid.safe_after_s, clock())
         self._down_since: dict[int, float | None] = {}
         for index, link in enumerate(links):
             self._down_since[index] = -math.inf
@@ -52,7 +76,8 @@ class Outputs:
     def wish(self, tag: str, value: Value) -> None:
         """Ask for a value, in the unit of the tag or as the text of a choice.
 
-        Raises `OutputRefusedError` when the tag is no output, the value breaks a rule, or the link is down.
+        Raises `OutputRefusedError` when the tag is no output, the value breaks a rule, its interlock forbids it, its
+        link is down, or nobody is in control. No interlock forbids a safe value.
         """
         output = self._outputs.get(tag)
         if output is None:
@@ -60,43 +85,47 @@ class Outputs:
         raw = output.raw(value)
         if not output.link.up:
             raise OutputRefusedError(f"{tag} cannot be written: {output.link.name} is down: {output.link.trouble}")
+        if output.forbidden and not output.is_safe(value):
+            raise OutputRefusedError(f"{tag} is not allowed now: {output.forbidden}")
+        if output.spec.safe_value is not None and self._control.is_lost:
+            raise OutputRefusedError(f"{tag} stays at its safe value: no aggregator is connected")
         self._paused.pop(tag, None)
-        output.wanted, output.asked = value, True
-        if raw != (output.sent[1] if output.sent else output.accepted):
-            self._send(output, value, raw)
+        self._ask(output, value, raw)
 
     def written(self, tag: str) -> bool | None:
-        """Whether the device has taken what was asked of an output last; None: it has not answered yet."""
+        """Whether the device has taken what somebody has asked of an output last; None: it has not answered yet."""
         output = self._outputs[tag]
-        return None if output.sent else output.accepted is not None
+        if not output.asked:
+            return False
+        return None if output.sent or output.moving else output.accepted is not None
 
     def make_safe(self) -> None:
         """Ask for the safe value of every output that has one, and forget what was wanted before."""
-        self._paused.clear()
-        for output in self._outputs.values():
-            self._secure(output)
+        self._make_safe("it was stopped")
 
     def pause(self) -> None:
         """Ask for the safe value of every output that has one, and remember what was wanted for `resume`."""
         for tag, output in self._outputs.items():
             if output.asked and output.wanted is not None and output.spec.safe_value is not None:
                 self._paused[tag] = output.wanted
-            self._secure(output)
+            self._secure(output, "a pause")
 
     def resume(self) -> None:
         """Ask again for what was wanted before `pause`, but not where somebody has asked for something else meanwhile,
-        or where the link was away for longer than `KEEP_S`."""
+        where an interlock forbids it, or where the link was away for longer than `KEEP_S`."""
         wanted, self._paused = self._paused, {}
         for tag, value in wanted.items():
             output = self._outputs[tag]
-            output.wanted, output.asked = value, True
-            self._drive(output)
+            if output.forbidden and not output.is_safe(value):
+                log.warning("%s stays at its safe value after the pause: %s", tag, output.forbidden)
+            else:
+                self._ask(output, value, output.raw(value))
 
     async def settled(self, within_s: float) -> Sequence[str]:
         """Wait until what was asked for has been accepted; return the tags for which it was not."""
         try:
             async with asyncio.timeout(within_s):
-                while any(output.sent for output in self._outputs.values()):
+                while self._again or any(output.sent for output in self._outputs.values()):
                     self._progress.clear()
                     await self._progress.wait()
         except TimeoutError:
@@ -107,20 +136,77 @@ class Outputs:
             if output.sent or (output.accepted is None and output.wanted is not None)
         ]
 
-    def _show(self, output: Output, value: Value | None, reason: str) -> None:
-        if not output.spec.read_back:
-            self._show_tag(output.tag.name, value, reason)
+    def tick(self, core: Core, now: float) -> None:
+        """Once a tick, when the expressions have been computed: see to all that moves, watches or beats by itself."""
+        if self._control.loses(now):
+            self._make_safe("no aggregator is connected")
+        for output, interlock in self._interlocked:
+            interlock.look(core)
+            if interlock.forbids and output.asked and (output.moving or not output.is_safe(output.wanted)):
+                log.error("%s goes to its safe value: %s", output.tag.name, interlock.forbids)
+                self._secure(output, "its interlock tripped; ask for it anew")
+        for output, ramp in self._ramped:
+            if ramp.moving:
+                self._move(output, ramp, now)
+        for tag in [tag for tag, due in self._again.items() if now >= due]:
+            del self._again[tag]
+            self._drive(self._outputs[tag])
+        if now >= self._compare_due:
+            self._compare_due = now + COMPARE_EVERY_S
+            for output, feedback in self._with_feedback:
+                shown = core.table.value(core.table.row_of(feedback.spec.tag))
+                feedback.compare(output.told(), shown, output.kind, now)
+        for beat in self._heartbeats.values():
+            beat.tick(now)
+        for tag, output in self._with_status.items():
+            status = output.status()
+            if status != self._shown[tag]:
+                self._shown[tag] = status
+                self._show_tag(tag, status, "")
 
-    def _secure(self, output: Output) -> None:
-        """Drive an output to its safe value, if it has one."""
+    def _move(self, output: Output, ramp: Ramp, now: float) -> None:
+        """Take the next step of a ramp, when the one before has been answered."""
+        target = output.wanted
+        if output.sent or not output.link.up or target is None or isinstance(target, str):
+            return
+        position = ramp.step(target, now)
+        raw = output.raw_on_the_way(position, target)
+        if raw != output.accepted:
+            self._send(output, output.value_of(raw) if ramp.moving else target, raw)
+
+    # What an output is told
+
+    def _ask(self, output: Output, value: Value, raw: Value) -> None:
+        """Let somebody have what he asks for, by a ramp where there is one."""
+        output.wanted, output.asked = value, True
+        self._again.pop(output.tag.name, None)
+        if output.ramp:
+            output.ramp.set_out(self._clock())
+        elif raw != (output.sent[1] if output.sent else output.accepted) and output.link.up:
+            self._send(output, value, raw)
+
+    def _make_safe(self, because: str) -> None:
+        self._paused.clear()
+        for output in self._outputs.values():
+            self._secure(output, because)
+
+    def _secure(self, output: Output, because: str) -> None:
+        """Drive an output to its safe value at once, if it has one."""
         if output.spec.safe_value is not None:
-            output.wanted, output.asked = output.spec.safe_value, False
+            self._want_safe(output, because)
             self._drive(output)
 
+    @staticmethod
+    def _want_safe(output: Output, because: str) -> None:
+        safe = output.spec.safe_value
+        output.wanted, output.asked, output.safe_because, output.refused = safe, False, because, 0
+
     def _drive(self, output: Output) -> None:
-        """Write what is wanted, whatever the device may hold."""
+        """Write what is wanted at once, whatever the device may hold."""
         if output.wanted is None or not output.link.up:
             return
+        if output.ramp and not isinstance(output.wanted, str):
+            output.ramp.place(output.wanted)
         try:
             self._send(output, output.wanted, output.raw(output.wanted))
         except OutputRefusedError:
@@ -130,20 +216,46 @@ class Outputs:
         output.sent = value, raw
         output.link.wish(output.spec.row, raw)
 
+    # What the links tell
+
     def _written(self, link: int, row: int, raw: Value, refusal: str | None) -> None:
+        if beat := self._heartbeats.get((link, row)):
+            beat.written(refusal)
+            if not beat.spec.read_back and refusal is None:
+                self._show_tag(beat.tag.name, raw, "")
+            return
         output = self._at[link, row]
-        tag = output.tag.name
         output.accepted = raw if refusal is None else None
-        if refusal is not None:
-            log.error("%s: %s refused %r: %s", tag, output.link.name, raw, refusal)
-        if output.sent is None or output.sent[1] != raw:
+        if refusal is not None and output.refused == 0:
+            log.error("%s: %s refused %r: %s", output.tag.name, output.link.name, raw, refusal)
+        if output.sent is not None and output.sent[1] != raw:
             return  # a newer value is on its way already
-        value, output.sent = output.sent[0], None
-        self._progress.set()
+        value = output.wanted if output.sent is None else output.sent[0]
+        output.sent = None
         if refusal is None:
-            self._show(output, value, "")
+            self._taken(output, value)
         else:
-            self._show(output, None, "the device refused the value written last")
+            self._refused(output)
+        self._progress.set()
+
+    def _taken(self, output: Output, value: Value | None) -> None:
+        output.refused = 0
+        if output.ramp:
+            output.ramp.confirm(self._clock())
+        self._show(output, value, "")
+
+    def _refused(self, output: Output) -> None:
+        """Try again where it was a safe value; what a user asks for is his to try again."""
+        if output.ramp:
+            output.ramp.fall_back()
+        if not output.asked and output.wanted is not None:
+            output.refused += 1
+            self._again[output.tag.name] = self._clock() + backoff_s(output.refused, LONGEST_WAIT_S)
+        self._show(output, None, "the device refused the value written last")
+
+    def _show(self, output: Output, value: Value | None, reason: str) -> None:
+        if not output.spec.read_back:
+            self._show_tag(output.tag.name, value, reason)
 
     def _link_changed(self, index: int, link: Link) -> None:
         mine = [output for output in self._outputs.values() if output.spec.link == index]
@@ -153,6 +265,7 @@ class Outputs:
             link.forget_wishes()
             for output in mine:
                 output.accepted = output.sent = None
+                self._again.pop(output.tag.name, None)
                 self._show(output, None, "its link is down")
             self._progress.set()
             return
@@ -163,11 +276,45 @@ class Outputs:
         for output in mine:
             if lost:
                 self._forget(output)
-            self._drive(output)
+            self._rejoin(output, since)
 
     def _forget(self, output: Output) -> None:
         """After an outage nothing is wanted of an output but its safe value."""
         before = self._paused.pop(output.tag.name, output.wanted if output.asked else output.spec.safe_value)
         if before != output.spec.safe_value:
             log.warning("%s: back after an outage; %s goes to its safe value", output.link.name, output.tag.name)
-        output.wanted, output.asked = output.spec.safe_value, False
+        self._want_safe(output, "its link was down")
+
+    def _rejoin(self, output: Output, since: float) -> None:
+        """Write what is wanted to a device that is back; a ramp begins at what it shows, or else at the safe value."""
+        if output.ramp is None:
+            self._drive(output)
+            return
+        safe, shown = _number(output.spec.safe_value), output.reading_since(since)
+        output.ramp.start(safe if shown is None else shown)
+        if not output.asked:
+            self._drive(output)
+            return
+        if shown is None:
+            self._send(output, safe, output.raw(safe))
+        output.ramp.set_out(self._clock())
+
+
+def _made(skid: Skid, links: Sequence[Link]) -> list[Output]:
+    """The outputs of a skid, with all that guards them."""
+    by_name = {tag.name: tag for tag in skid.tags}
+    found: list[Output] = []
+    for spec in skid.outputs:
+        tag = skid.tags[spec.tag]
+        ramp = None if spec.max_rate is None else Ramp(spec.max_rate, _number(spec.safe_value), skid.tick_s)
+        interlock = None if spec.allowed is None else Interlock(by_name[spec.allowed])
+        feedback = None if spec.feedback is None else Feedback(spec.feedback, tag)
+        found.append(Output(spec, tag, links[spec.link], ramp=ramp, interlock=interlock, feedback=feedback))
+    return found
+
+
+def _number(safe_value: Value | None) -> float:
+    """The safe value of an output with a ramp, which always is a number: the check of the UOD sees to that."""
+    if safe_value is None or isinstance(safe_value, str):
+        raise TypeError(f"a ramp needs a number to start from, not {safe_value!r}")
+    return safe_value

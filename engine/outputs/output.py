@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
-from drivers.contract import Kind
+from drivers.contract import Kind, Quality
 from engine.core.spec import TagSpec
 from engine.links import Link
+from engine.outputs.feedback import WHOLE, Feedback
+from engine.outputs.interlock import Interlock
+from engine.outputs.ramp import Ramp
 from engine.uod.skid import OutputSpec
 
 Value = bool | int | float | str
+
+FUZZ: Final = 1e-9
+"""What arithmetic with decimals may be off by, as a share of a limit."""
 
 
 class OutputRefusedError(Exception):
@@ -19,7 +26,16 @@ class OutputRefusedError(Exception):
 class Output:
     """One output of the skid, and the limits of its values."""
 
-    def __init__(self, spec: OutputSpec, tag: TagSpec, link: Link) -> None:
+    def __init__(
+        self,
+        spec: OutputSpec,
+        tag: TagSpec,
+        link: Link,
+        *,
+        ramp: Ramp | None = None,
+        interlock: Interlock | None = None,
+        feedback: Feedback | None = None,
+    ) -> None:
         self.spec = spec
         self.tag = tag
         self.link = link
@@ -27,15 +43,35 @@ class Output:
         """In the unit of the tag, or the text of a choice; None: nobody has asked for anything."""
         self.asked = False
         """Somebody has asked for what is wanted; else the engine wants it, to be safe."""
+        self.safe_because = "nobody has asked for anything yet"
         self.sent: tuple[Value, Value] | None = None
         """What is on its way to the device, and the raw value for it; None: all that was sent has been answered."""
         self.accepted: Value | None = None
         """The raw value that the device has taken since the link came up; None: not known."""
+        self.refused = 0
+        """How often in a row the device has refused the safe value."""
+        self.ramp = ramp
+        self.interlock = interlock
+        self.feedback = feedback
+
+    @property
+    def moving(self) -> bool:
+        """Whether it is on a ramp."""
+        return self.ramp is not None and self.ramp.moving
+
+    @property
+    def forbidden(self) -> str:
+        """Why it may have no other value than its safe one; "" while it may."""
+        return "" if self.interlock is None else self.interlock.forbids
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of the raw value, which a device may tell only when it is connected."""
+        return Kind(int(self.link.image.kinds[self.spec.row]))
 
     def raw(self, value: Value) -> Value:
         """The raw value to write. Raises `OutputRefusedError`."""
-        tag = self.tag
-        kind = Kind(int(self.link.image.kinds[self.spec.row]))
+        tag, kind = self.tag, self.kind
         if tag.choices:
             raw = self._raw_choice(value)
             return bool(raw) if kind is Kind.BOOL else raw
@@ -56,7 +92,58 @@ class Output:
             return value
         scaled = (value - tag.offset) / tag.scale
         # A scaled register has the resolution of its scale; what lies between two of its steps goes to the nearer.
-        return round(scaled) if kind in {Kind.INT, Kind.UINT} else scaled
+        return self._inside(round(scaled)) if kind in WHOLE else scaled
+
+    def raw_on_the_way(self, position: float, target: float) -> Value:
+        """The raw value for a position on the way to a target. Raises `OutputRefusedError`."""
+        if position == target or self.kind not in WHOLE:
+            return self.raw(position)
+        tag = self.tag
+        here, there = ((value - tag.offset) / tag.scale for value in (position, target))
+        # A register has its next step when the ramp has reached it, not before.
+        return self._inside(math.floor(here) if there > here else math.ceil(here))
+
+    def value_of(self, raw: Value) -> Value:
+        """What a raw value means: the text of a choice, or a number in the unit of the tag."""
+        if self.tag.choices:
+            return next(word for word, each in self.tag.choices.items() if each == raw)
+        if isinstance(raw, (bool, str)) or (self.tag.scale == 1 and self.tag.offset == 0):
+            return raw
+        return raw * self.tag.scale + self.tag.offset
+
+    def told(self) -> Value | None:
+        """What its device has accepted; None: not known."""
+        return None if self.accepted is None else self.value_of(self.accepted)
+
+    def is_safe(self, value: Value | None) -> bool:
+        """Whether this is its safe value, however it is spelled."""
+        safe = self.spec.safe_value
+        return value is not None and safe is not None and self.raw(value) == self.raw(safe)
+
+    def reading_since(self, moment: float) -> float | None:
+        """What the device showed after `moment` (monotonic seconds), brought within the limits; None: not known."""
+        image, row = self.link.image, self.spec.row
+        if not self.spec.read_back or image.quality[row] != Quality.GOOD or image.received[row] < moment:
+            return None
+        value = self.value_of(image.value(row))
+        if isinstance(value, str) or not math.isfinite(value):
+            return None
+        low, high = self.tag.minimum, self.tag.maximum
+        return min(max(float(value), -math.inf if low is None else low), math.inf if high is None else high)
+
+    def status(self) -> str:
+        """Why it is as it is, for people."""
+        if not self.link.up:
+            return "not known: its link is down"
+        if self.feedback is not None and self.feedback.alarmed:
+            return f"{self.feedback.spec.tag} shows something else"
+        if self.wanted is None:
+            return self.safe_because
+        if self.sent is None and self.accepted is None:
+            return "not known: its device refused the value written last"
+        if self.asked:
+            return "on its way" if self.moving else "as asked"
+        return f"safe: {self.forbidden or self.safe_because}"
 
     def _raw_choice(self, value: Value) -> int:
         choices = self.tag.choices
@@ -65,3 +152,16 @@ class Output:
         if not isinstance(value, str) and value in choices.values():
             return int(value)
         raise OutputRefusedError(f"{self.tag.name} takes one of {', '.join(choices)}, not {value!r}")
+
+    def _inside(self, step: int) -> int:
+        """A step of the register, or the one beside it where rounding has left the limits. Raises
+        `OutputRefusedError` where both are beyond."""
+        for each in (step, step + 1, step - 1):
+            if self._is_inside(each * self.tag.scale + self.tag.offset):
+                return each
+        raise OutputRefusedError(f"{self.tag.name}: no step of its register lies between its min and its max")
+
+    def _is_inside(self, value: float) -> bool:
+        low, high = self.tag.minimum, self.tag.maximum
+        above = low is None or value >= low - FUZZ * max(1.0, abs(low))
+        return above and (high is None or value <= high + FUZZ * max(1.0, abs(high)))

@@ -33,6 +33,7 @@ class Controls:
             (uod.tags.keys() | uod.derived.keys() | set(made)) - self._index.keys()
         )
         """Names that exist but are at fault themselves: nobody complains of them twice."""
+        self._heartbeats = {name for name, tag in uod.tags.items() if tag.heartbeat is not None}
         self._unsound_commands = {name for section, name in draft.broken if section == "commands"}
         for name, command in uod.commands.items():
             self._define(name, command)
@@ -59,7 +60,9 @@ class Controls:
         """The tag of an output; None, with a fault where it is its own, if there is none."""
         if name in self._output_of:
             return self._tags[self._index[name]]
-        if name in self._index:
+        if name in self._heartbeats:
+            self._fault(path, f"{name!r} is a heartbeat: the engine sets it by itself", "name an output")
+        elif name in self._index:
             hint = (
                 f"make {name} direction: output or both, or choose one of: {', '.join(self._output_of) or 'none yet'}"
             )

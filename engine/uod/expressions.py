@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from engine.core.checking import ExpressionFault, Formula, Known, check_expressions
 from engine.core.expression import Call, FaultInExpression, Node, Tag, parse
@@ -12,12 +12,17 @@ from engine.uod.model import Derived
 from engine.uod.value_checks import check_stand_in
 
 
-def check_derived(known: Mapping[str, Known], derived: Mapping[str, Derived], unsound: set[str]) -> list[Finding]:
-    """All faults of derived tags over `known` ones; where one rests on `unsound` tags, only its names are judged."""
+def check_derived(
+    known: Mapping[str, Known], derived: Mapping[str, Derived], unsound: set[str], conditions: Collection[str]
+) -> list[Finding]:
+    """All faults of derived tags over `known` ones; where one rests on `unsound` tags, only its names are judged.
+
+    `conditions` are those of the derived tags that have to be true or false.
+    """
     names = {*known, *derived, *unsound}
     unsound = _spread(unsound, derived)
     formulas = {
-        name: Formula(part.expr, part.unit, part.ignore_quality)
+        name: Formula(part.expr, part.unit, part.ignore_quality, name in conditions)
         for name, part in derived.items()
         if name not in unsound
     }

@@ -118,6 +118,20 @@ class Tag(Strict):
     """What an output is set to when nobody controls it: a value in its unit, or one of its choices."""
     choices: dict[Name, RawChoice] = Field(default_factory=dict[str, int])
     """The words for its raw values, as {Closed: 0, Open: 1}."""
+    max_rate: Number | None = Field(default=None, gt=0)
+    """How fast an output may change, in its unit a second; its safe value is always set at once."""
+    allow_if: str | None = None
+    """A condition over tags, as "LT01 > 10": while it is not known to be true, the output has its safe value."""
+    feedback: Name | None = None
+    """The tag that shows what the output really does; for direction: both it is the tag itself, if not given."""
+    feedback_tolerance: Number | None = Field(default=None, ge=0)
+    """How much that may differ from what was set, in the output's unit, before it is an alarm."""
+    feedback_after_ms: int | None = Field(default=None, ge=1)
+    """How long it may differ by more; 5000, or three readings, if not given."""
+    heartbeat: Literal["toggle", "counter"] | None = None
+    """A sign of life that the engine writes by itself: 0 and 1 in turn, or numbers from min to max (0 to 99)."""
+    heartbeat_every_ms: int | None = Field(default=None, ge=10)
+    """How often the sign of life is written; 1000 if not given, and not more often than once a tick."""
     stale_after_ms: int | None = Field(default=None, ge=1)
     """Stale when it was last known to hold longer ago than this; else its device says."""
     every_ms: int | None = Field(default=None, ge=1)
@@ -216,6 +230,8 @@ class Uod(Strict):
     """How often the skid is scanned."""
     data_log_interval_s: Number = Field(default=5, gt=0)
     """How often Open Pectus logs the process values of a run."""
+    safe_after_ms: int | None = Field(default=None, ge=100)
+    """Outputs go to their safe values when no aggregator has been connected for this long; never if not given."""
     devices: dict[Name, Device] = Field(default_factory=dict[str, Device])
     tags: dict[Name, Tag] = Field(default_factory=dict[str, Tag])
     derived: dict[Name, Derived] = Field(default_factory=dict[str, Derived])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from drivers.contract import Kind
@@ -17,9 +18,11 @@ from engine.uod.controls import Controls
 from engine.uod.counters import CountedTags
 from engine.uod.draft import Draft
 from engine.uod.expressions import check_derived
-from engine.uod.faults import Finding, Severity
+from engine.uod.faults import Finding, Path, Severity
+from engine.uod.guards import Guards
+from engine.uod.heartbeats import heartbeat_spec, unfit_heartbeat
 from engine.uod.model import Derived, Tag
-from engine.uod.skid import RESERVED_TAGS, OutputSpec, Skid
+from engine.uod.skid import RESERVED_TAGS, HeartbeatSpec, OutputSpec, Skid
 from engine.uod.value_checks import check_stand_in, check_values, deadband, scale_and_offset
 from engine.uod.wiring import Socket, Wiring, is_counter
 
@@ -29,12 +32,14 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
     uod = draft.uod
     wiring = Wiring(draft)
     accumulators = Accumulators(draft)
+    guards = Guards(draft, wiring, {*accumulators.section_of, *map(status_name, uod.devices), *RESERVED_TAGS})
     derived_parts = uod.derived | accumulators.derived
     findings = wiring.findings + _check_names(draft) + accumulators.findings
     counted = CountedTags(draft, wiring)
     findings += counted.findings
     tags: list[TagSpec] = []
     outputs: list[OutputSpec] = []
+    heartbeats: list[HeartbeatSpec] = []
     for name, tag in uod.tags.items():
         if is_counter(tag):
             tags += [counted.tags[name]] if name in counted.tags else []
@@ -44,8 +49,11 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
         socket = wiring.sockets.get(name)
         if socket is None or _errors(found):
             continue
-        if tag.direction != "input":
-            outputs.append(OutputSpec(len(tags), socket.link, socket.row, tag.safe_value, tag.direction == "both"))
+        if tag.heartbeat is not None:
+            findings += unfit_heartbeat(("tags", name), tag, wiring.kind(socket)) if wiring.is_learned(socket) else ()
+            heartbeats.append(heartbeat_spec(len(tags), tag, socket))
+        elif tag.direction != "input":
+            outputs.append(guards.output(name, tag, len(tags), socket))
         spec = _tag_spec(name, tag, socket, wiring.kind(socket))
         if wiring.is_learned(socket):
             findings += check_stand_in(("tags", name), tag, converted_kind(spec, wiring.kind(socket)))
@@ -59,9 +67,14 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
         else:
             tags.append(_derived_spec(name, derived))
     tags += [status_tag(name) for name in uod.devices]
-    known = {tag.name: _known(tag, wiring) for tag in (*tags, *SYSTEM_TAGS) if tag.name not in derived_parts}
-    findings += [_in_its_section(each, accumulators) for each in check_derived(known, derived_parts, unsound)]
-    controls = Controls(draft, tags, outputs, accumulators.section_of)
+    tags += guards.tags
+    outputs = guards.with_feedback(outputs, tags)
+    expressions = derived_parts | guards.interlocks
+    known = {tag.name: _known(tag, wiring) for tag in (*tags, *SYSTEM_TAGS) if tag.name not in expressions}
+    made_by: dict[str, Path] = {name: (section,) for name, section in accumulators.section_of.items()} | guards.made_by
+    found = check_derived(known, expressions, unsound, guards.interlocks)
+    findings += guards.findings + [_where_it_is_asked_for(each, made_by) for each in found]
+    controls = Controls(draft, tags, outputs, made_by)
     findings += controls.findings
     if draft.broken or _errors(findings):
         return None, findings
@@ -78,14 +91,16 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
         commands=tuple(controls.commands),
         process_values=tuple(controls.process_values),
         counters=tuple(counted.counters),
+        heartbeats=tuple(heartbeats),
+        safe_after_s=None if uod.safe_after_ms is None else uod.safe_after_ms / 1000,
     )
     return skid, findings
 
 
-def _in_its_section(finding: Finding, accumulators: Accumulators) -> Finding:
-    """What is wrong with a tag that is made for a section is wrong in that section."""
-    section = accumulators.section_of.get(str(finding.path[1]))
-    return finding if section is None else replace(finding, path=(section,))
+def _where_it_is_asked_for(finding: Finding, made_by: Mapping[str, Path]) -> Finding:
+    """What is wrong with a tag that was made without being written is wrong where it was asked for."""
+    path = made_by.get(str(finding.path[1]))
+    return finding if path is None else replace(finding, path=path)
 
 
 def _errors(findings: list[Finding]) -> bool:

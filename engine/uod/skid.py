@@ -43,6 +43,20 @@ class LinkSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedbackSpec:
+    """The tag that shows whether an output does what it was told."""
+
+    tag: str
+    after_s: float
+    """How long it may differ from what was set."""
+    tolerance: float | None = None
+    """By how much it may differ, in the output's unit; None: by no more than is lost on the way to the device."""
+    scale: float = 1.0
+    """in the output's unit = shown * scale + offset"""
+    offset: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class OutputSpec:
     """What is needed to guard an output and to write it: raw = (value - offset) / scale."""
 
@@ -54,6 +68,29 @@ class OutputSpec:
     """In the tag's unit, or the text of a choice; None where the author has named none."""
     read_back: bool
     """True where the tag is read as well."""
+    max_rate: float | None = None
+    """In the tag's unit a second."""
+    allowed: str | None = None
+    """The derived tag that says whether it may have another value than the safe one."""
+    feedback: FeedbackSpec | None = None
+    status: str | None = None
+    """The tag that tells people why the output is as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeartbeatSpec:
+    """A point that the engine writes to show that it is alive."""
+
+    tag: int
+    """Its index among the skid's tags."""
+    link: int
+    row: int
+    read_back: bool
+    """True where the tag is read as well."""
+    every_s: float
+    least: int
+    most: int
+    """It counts from `least` to `most`, and then again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,3 +145,6 @@ class Skid:
     commands: tuple[CommandSpec, ...]
     process_values: tuple[ProcessValueSpec, ...]
     counters: tuple[CounterSpec, ...] = ()
+    heartbeats: tuple[HeartbeatSpec, ...] = ()
+    safe_after_s: float | None = None
+    """The outputs go to their safe values when nobody could have given a command for so long; None: never."""

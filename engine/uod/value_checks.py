@@ -8,13 +8,18 @@ from fractions import Fraction
 from engine.core.stand_ins import stand_in
 from engine.core.table import TagKind
 from engine.uod.faults import Finding, Path, Severity, did_you_mean
+from engine.uod.heartbeats import check_heartbeat
 from engine.uod.model import Derived, Tag
 from engine.uod.units import UnitError, conversion, parse_unit
 
-_FOR_NUMBERS = ("unit", "raw_unit", "scale", "offset", "deadband", "min", "max", "outside")
+_FOR_NUMBERS = (
+    "unit", "raw_unit", "scale", "offset", "deadband", "min", "max", "outside", "max_rate", "feedback_tolerance",
+)  # fmt: skip
 """The keys that a tag with choices cannot have: its values are words."""
 _FOR_READINGS = ("every_ms", "stale_after_ms", "outside", "not_available", "on_bad", "on_bad_value")
 """The keys that an output that is never read cannot have."""
+_FOR_OUTPUTS = ("safe_value", "max_rate", "allow_if", "feedback", "feedback_tolerance", "feedback_after_ms")
+"""The keys that a tag that is never written cannot have."""
 
 
 def check_values(path: Path, part: Tag | Derived) -> list[Finding]:
@@ -135,12 +140,18 @@ def _check_unit(path: Path, unit: str | None) -> list[Finding]:
 
 
 def _check_direction(path: Path, tag: Tag) -> list[Finding]:
-    if tag.direction == "input":
-        if tag.safe_value is None:
-            return []
-        hint = "make it direction: output or both, or take out safe_value"
-        return [Finding((*path, "safe_value"), "an input is never written", hint)]
+    if tag.heartbeat is not None:
+        return check_heartbeat(path, tag)
     findings: list[Finding] = []
+    if "heartbeat_every_ms" in tag.model_fields_set:
+        hint = "write heartbeat: toggle or counter, too"
+        findings.append(Finding((*path, "heartbeat_every_ms"), "this is no heartbeat", hint))
+    if tag.direction == "input":
+        for key in _FOR_OUTPUTS:
+            if key in tag.model_fields_set:
+                hint = f"make it direction: output or both, or take out {key}"
+                findings.append(Finding((*path, key), "an input is never written", hint))
+        return findings
     if tag.direction == "output":
         for key in _FOR_READINGS:
             if key in tag.model_fields_set:

@@ -82,7 +82,7 @@ class AggregatorUplink:
 
         Without an outbox one in memory is made: then nothing that waits outlives the engine.
         """
-        self.status = UplinkStatus()
+        self.status = UplinkStatus(takes_commands=True)
         self._engine = engine
         self._address = parse_address(target)
         self._secret = secret

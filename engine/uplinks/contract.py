@@ -38,6 +38,8 @@ class UplinkStatus:
     state: str = "starting"
     """In a few words, with the reason when it is not well."""
     connected: bool = False
+    takes_commands: bool = False
+    """Whether users give commands by this way."""
     sent: int = 0
     """Messages that the other side has accepted."""
     refused: int = 0

@@ -1,0 +1,81 @@
+"""Whether an output does what it was told, by what is read of it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from drivers.contract import Kind
+from engine.core.spec import TagSpec
+from engine.uod.skid import FeedbackSpec
+
+Value = bool | int | float | str
+
+log = logging.getLogger("skidlink.engine.outputs")
+
+FLOAT32_STEP: Final = 1e-6
+"""A little more than a float32 loses of a number, as a share of it."""
+WHOLE = frozenset({Kind.INT, Kind.UINT})
+
+
+class Feedback:
+    """For how long an output has not done what it was told; one alarm when that is too long, one line when it is over.
+
+    What is read while it is bad or stale says nothing, and neither does a device that has not accepted a value yet.
+    """
+
+    def __init__(self, spec: FeedbackSpec, tag: TagSpec) -> None:
+        self.spec = spec
+        self.alarmed = False
+        self._tag = tag
+        self._told: Value | None = None
+        self._since: float | None = None
+
+    def compare(self, told: Value | None, shown: Value | None, kind: Kind, now: float) -> None:
+        """Look at what is `shown` of what was `told`, both in the unit of their tags; None: not known.
+
+        `kind` is that of the raw value that was written.
+        """
+        if told != self._told or told is None or shown is None:
+            self._told, self._since = told, None
+        if told is None or shown is None:
+            return
+        if self.agree(told, shown, kind):
+            self._since = None
+            if self.alarmed:
+                self.alarmed = False
+                log.warning("%s: %s shows %s again, as was set", self._tag.name, self.spec.tag, shown)
+            return
+        if self._since is None:
+            self._since = now
+        if now - self._since > self.spec.after_s and not self.alarmed:
+            self.alarmed = True
+            log.error(
+                "%s was set to %s, but %s has shown something else for %g s, now %s; look at the device, or give "
+                "%s a feedback_tolerance",
+                self._tag.name,
+                told,
+                self.spec.tag,
+                self.spec.after_s,
+                shown,
+                self._tag.name,
+            )
+
+    def agree(self, told: Value, shown: Value, kind: Kind) -> bool:
+        """Whether two values are the same, but for the tolerance."""
+        if told == shown:
+            return True
+        if isinstance(told, str) or isinstance(shown, str):
+            return False
+        return abs(shown * self.spec.scale + self.spec.offset - told) <= self._tolerance(told, kind)
+
+    def _tolerance(self, told: float, kind: Kind) -> float:
+        """As the author says, or else one step of a scaled register and what a float32 loses, but nothing where all are
+        whole numbers."""
+        spec, tag = self.spec, self._tag
+        if spec.tolerance is not None:
+            return spec.tolerance
+        if kind in WHOLE and (tag.scale, tag.offset, spec.scale, spec.offset) == (1, 0, 1, 0):
+            return 0.0
+        lost = FLOAT32_STEP * max(abs(told), abs(spec.offset))
+        return lost + abs(tag.scale) if kind in WHOLE else lost
