@@ -94,7 +94,7 @@ def idle_at_100_000(ours: Worker, theirs: Worker, turns: int) -> dict[str, Any]:
 
 
 def derived(ours: Worker, turns: int) -> list[dict[str, Any]]:
-    """What 1,000 derived readings of five shapes, two with a memory and a deadband, add to the tick of 10,000 tags."""
+    """What 1,000 derived readings of five shapes, two of them with a memory, add to the tick of 10,000 tags."""
     rows: list[dict[str, Any]] = []
     for case, every in CHANGED.items():
         request = {"tags": 10_000, "every": every, "ticks": 15}

@@ -27,9 +27,8 @@ SHAPES = (
     "sqrt(abs(N{0}))",
     "ema(W{0}, 10)",
 )
-DEADBANDS = (0.0, 0.01, 0.0, 0.0, 0.01)
-"""What remembers changes in every tick; like an author, we publish no change that nobody can see (see `VFT01` and
-others in uod_examples/)."""
+"""Two of them have a memory, so that they change and are published in every tick; a deadband, which an author would
+give them, would be another bench."""
 
 
 class Skid:
@@ -81,8 +80,7 @@ def _specs(narrow: int, wide: int, derived: int) -> list[TagSpec]:
     for place in range(derived):
         row = len(UNITS) * (place // len(SHAPES))  # tags of one unit
         text = SHAPES[place % len(SHAPES)].format(row % narrow, (row + len(UNITS)) % narrow)
-        deadband = DEADBANDS[place % len(SHAPES)]
-        specs.append(TagSpec(f"D{place}", FromExpression(text), direction=Direction.NA, deadband=deadband))
+        specs.append(TagSpec(f"D{place}", FromExpression(text), direction=Direction.NA))
     return specs
 
 

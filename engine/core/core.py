@@ -17,9 +17,10 @@ from drivers.contract import Image, Kind, Quality
 from drivers.reasons import reason_code
 from engine.core.checking import Checked, ExpressionError, ExpressionFault, Formula, Known, check_expressions
 from engine.core.convert import INTEGER_BOUNDS, converted_kind, is_identity
-from engine.core.derived import Derived, Group, group
+from engine.core.derived import Derived
 from engine.core.diff import Diff
 from engine.core.intake import Intake
+from engine.core.shapes import Group, group
 from engine.core.spec import Event, FromEngine, FromExpression, FromPoint, TagSpec
 from engine.core.stand_ins import StandIns
 from engine.core.table import Cells, Table, TagKind
@@ -154,7 +155,7 @@ class Core:
         It takes some 40 us for 1,000 of them, and is to be kept with the run that it belongs to: what was remembered
         of one run is of no use to the next.
         """
-        return self._derived.memory.packed()
+        return self._derived.memory()
 
     def remember(self, memory: bytes) -> list[str]:
         """Go on from what `memory` once gave, before the first tick; the time between does not count.
@@ -162,7 +163,7 @@ class Core:
         Only what still fits is taken: a tag of the same name, with the same expression and units. Returns a sentence on
         each of the others. Raises `ValueError` for bytes that are no memory.
         """
-        return self._derived.memory.take(memory)
+        return self._derived.remember(memory)
 
     def adopt(self, old: Core) -> None:
         """Take over from a core that was planned for other images: values, quality, what was published, memory.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.core.arrays import as_slice
 from engine.core.spec import TagSpec
 from engine.core.table import Cells, TagKind
 
@@ -29,11 +32,12 @@ class Diff:
         self.published = {kind: column.copy() for kind, column in cells.columns.items()}
         self.quality: NDArray[np.uint8] = np.full(count, _UNPUBLISHED, np.uint8)
         """(n,) as published; simulated tags have a bit of their own in it"""
-        self._deadbands: dict[TagKind, NDArray[np.float64]] = {}
+        self._bands: dict[TagKind, _Bands] = {}
         for kind in _NUMERIC:
-            deadbands = np.array([absolute_deadband(spec) for spec in cells.specs[cells.spans[kind]]], np.float64)
-            if deadbands.any():
-                self._deadbands[kind] = deadbands
+            widths = np.array([absolute_deadband(spec) for spec in cells.specs[cells.spans[kind]]], np.float64)
+            if widths.any():
+                places = np.flatnonzero(widths)
+                self._bands[kind] = _Bands(as_slice(places), widths[places])
         every = np.array([np.inf if spec.republish_every_s is None else spec.republish_every_s for spec in cells.specs])
         self._timed: NDArray[np.intp] = np.flatnonzero(np.isfinite(every))
         self._every: NDArray[np.float64] = every[self._timed]
@@ -67,10 +71,14 @@ class Diff:
         if rows.size:
             # A row that is due, or whose quality is new, may carry a drift that no diff has let out yet.
             for kind in TagKind if timed or flawed else cells.fresh_values:
-                if kind in self._deadbands:
-                    np.copyto(self.published[kind], cells.columns[kind], where=self._changed_in[kind])
-                else:  # what has not changed is equal already, and to copy all is several times faster
-                    self.published[kind][:] = cells.columns[kind]
+                published, bands = self.published[kind], self._bands.get(kind)
+                if bands is None:  # what has not changed is equal already, and to copy all is several times faster
+                    published[:] = cells.columns[kind]
+                else:
+                    kept, goes_out = published[bands.places], self._changed_in[kind][bands.places]
+                    kept = np.where(goes_out, cells.columns[kind][bands.places], kept)
+                    published[:] = cells.columns[kind]
+                    published[bands.places] = kept
             if flawed:
                 np.copyto(self.quality, quality)
             if self._timed.size:
@@ -99,18 +107,31 @@ class Diff:
 
     def _compare(self, kind: TagKind) -> None:
         value, published, changed = self._cells.columns[kind], self.published[kind], self._changed_in[kind]
-        deadband = self._deadbands.get(kind)
         if kind is TagKind.TEXT:
             changed[:] = value != published
-        elif deadband is None:
-            np.not_equal(value, published, out=changed)  # a column is free of NaN
-        elif kind in (TagKind.INT, TagKind.UINT):
+            return
+        np.not_equal(value, published, out=changed)  # a column is free of NaN
+        bands = self._bands.get(kind)
+        if bands is None:
+            return
+        value, published = value[bands.places], published[bands.places]
+        if kind in (TagKind.INT, TagKind.UINT):
             # The distance of two integers, exact: the greater less the smaller fits 64 bits unsigned.
             distance = (np.maximum(value, published) - np.minimum(value, published)).view(np.uint64)
-            np.greater(distance, deadband, out=changed)
         else:
             with np.errstate(over="ignore"):  # an infinite distance is beyond any deadband
-                np.greater(np.abs(np.subtract(value, published, dtype=np.float64)), deadband, out=changed)
+                distance = np.abs(np.subtract(value, published, dtype=np.float64))
+        changed[bands.places] = distance > bands.widths
+
+
+@dataclass(frozen=True, slots=True)
+class _Bands:
+    """The deadbands of one kind."""
+
+    places: slice | NDArray[np.intp]
+    """The cells that have one."""
+    widths: NDArray[np.float64]
+    """In units of the tags; none is 0."""
 
 
 _NONE: NDArray[np.intp] = np.zeros(0, np.intp)

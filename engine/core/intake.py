@@ -33,6 +33,7 @@ class Intake:
             block = Block(cells, rows, image)
             self._blocks.setdefault(block.raw_kind, []).append(block)
         self._values: dict[Kind, bytes | list[str]] = {}
+        self._dates: bytes = b""
         self._quality: bytes = b""
         self._reason: bytes = b""
         self._all_good = False
@@ -65,7 +66,11 @@ class Intake:
                     block.take(image, self._all_good)
         self._quality, self._reason = quality, reason
         self._received[:] = image.received
-        self._source_time[:] = image.source_time
+        source_time = image.source_time.tobytes()
+        if source_time != self._dates:  # most devices never say any
+            self._dates = source_time
+            self._source_time[:] = image.source_time
+            self._cells.dated |= not np.isnan(image.source_time).all()
 
     def forget(self) -> None:
         """Take all of the next image, whether it is new or not."""

@@ -70,8 +70,7 @@ class Memory:
             for group, found in pairs.items():
                 here, there = np.array(found, np.intp).T
                 for state, fields in zip(self._groups[group].states, former.functions, strict=True):
-                    for name, values in fields.items():
-                        state.fields[name][here] = values[there]
+                    state.recall(fields, here, there)
         return lost
 
 

@@ -32,13 +32,16 @@ class Publisher:
         aggregator has stored would never get into its plot log, and the clock of a PLC is often seconds behind.
         """
         table = self._table
-        source_time = table.source_time_of(rows)
-        later = source_time > since
+        dates: NDArray[np.float64] | None = None
+        if table.dated:
+            source_time = table.source_time_of(rows)
+            later = source_time > since
+            dates = np.where(later, source_time, np.nan) if np.count_nonzero(later) else None
         # Counting is several times faster than picking, and mostly there is nothing to pick.
         return self._packer.pack(
             rows,
             table.absent(rows) if np.count_nonzero(self._flawed) else None,
             tick_time,
-            np.where(later, source_time, np.nan) if np.count_nonzero(later) else None,
+            dates,
             table.simulated[rows] if np.count_nonzero(table.simulated) else None,
         )

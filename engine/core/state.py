@@ -10,6 +10,7 @@ averages, windows and delays, as nobody knows what they would have seen.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -28,22 +29,33 @@ class State:
     """field -> the value with which it begins"""
     lasting: ClassVar[tuple[str, ...]] = ()
     """The fields that outlive the process."""
+    timeless: ClassVar[bool] = False
+    """Whether a step changes nothing as long as the inputs stay as they are."""
 
     def __init__(self, count: int, *constants: float) -> None:  # noqa: ARG002 - for those that have any
         self.fields: Fields = {name: np.full(count, value, np.float64) for name, value in self.blank.items()}
+        self.in_step = False
+        """Whether all instances have taken a sound sample in the last step, so that nothing is missing from any."""
 
     def step(self, tick: Tick, *signals: Signal) -> Signal:
+        """What comes of the inputs in this tick; nobody may write into it, as it may be a field of this object."""
         raise NotImplementedError
 
     def reset(self, instances: NDArray[np.intp]) -> None:
         """Begin anew."""
+        self.in_step = False
         for name, value in self.blank.items():
             self.fields[name][..., instances] = value
 
     def adopt(self, old: State, here: NDArray[np.intp], there: NDArray[np.intp]) -> None:
         """Take over what another object of the same function and constants remembers of the same tags."""
-        for name, field in self.fields.items():
-            field[..., here] = old.fields[name][..., there]
+        self.recall(old.fields, here, there)
+
+    def recall(self, fields: Mapping[str, NDArray[Any]], here: NDArray[np.intp], there: NDArray[np.intp]) -> None:
+        """Take over some fields of the instances `there`."""
+        self.in_step = False
+        for name, field in fields.items():
+            self.fields[name][..., here] = field[..., there]
 
 
 class Integral(State):
@@ -58,10 +70,15 @@ class Integral(State):
         x: Floats = signal.x
         if signal.faults is not None:
             x = np.where(signal.sound(), x, np.nan)
-        piece = (last + x) * (0.5 * tick.elapsed)
-        np.add(total, piece, out=total, where=piece == piece)  # noqa: PLR0124 - false where there is a NaN
+        piece = last + x
+        piece *= 0.5 * tick.elapsed
+        if self.in_step and signal.faults is None and tick.elapsed > 0:
+            total += piece
+        else:
+            np.add(total, piece, out=total, where=piece == piece)  # noqa: PLR0124 - false where there is a NaN
         last[:] = x
-        return Signal(total.copy(), signal.faults)
+        self.in_step = signal.faults is None
+        return Signal(total, signal.faults)
 
 
 class Count(State):
@@ -72,6 +89,7 @@ class Count(State):
 
     blank: ClassVar[Mapping[str, float]] = {"total": 0.0, "before": 1.0}
     lasting = ("total", "before")
+    timeless = True
 
     def step(self, tick: Tick, *signals: Signal) -> Signal:  # noqa: ARG002
         (signal,) = signals
@@ -79,7 +97,7 @@ class Count(State):
         rising: Bools = signal.x & (self.fields["before"] == 0) & sound
         self.fields["total"] += rising
         np.copyto(self.fields["before"], signal.x, where=sound)
-        return Signal(self.fields["total"].copy(), first_fault(signal))
+        return Signal(self.fields["total"], first_fault(signal))
 
 
 class OnTime(State):
@@ -96,7 +114,7 @@ class OnTime(State):
         sound = signal.sound()
         self.fields["total"] += self.fields["before"] * tick.elapsed
         self.fields["before"][:] = signal.x & sound
-        return Signal(self.fields["total"].copy(), signal.faults)
+        return Signal(self.fields["total"], signal.faults)
 
 
 class Since(State):
@@ -107,6 +125,7 @@ class Since(State):
 
     blank: ClassVar[Mapping[str, float]] = {"origin": np.nan}
     lasting = ("origin",)
+    timeless = True
 
     def step(self, tick: Tick, *signals: Signal) -> Signal:  # noqa: ARG002
         (signal,) = signals
@@ -128,7 +147,7 @@ class Rate(State):
         np.copyto(rate, (signal.x - last) / elapsed, where=moved)
         np.copyto(last, signal.x, where=moved)
         np.copyto(at, tick.now, where=moved)
-        return Signal(rate.copy(), add_fault(signal.faults, np.isnan(rate), NO_HISTORY))
+        return Signal(rate, add_fault(signal.faults, np.isnan(rate), NO_HISTORY))
 
 
 class Ema(State):
@@ -143,17 +162,19 @@ class Ema(State):
     def step(self, tick: Tick, *signals: Signal) -> Signal:
         (signal,) = signals
         mean, at = self.fields["mean"], self.fields["at"]
-        weight = np.expm1((at - tick.now) / self._seconds)
-        moved = mean - weight * (signal.x - mean)
-        if np.count_nonzero(begins := np.isnan(mean)):
-            np.copyto(moved, signal.x, where=begins)
-        if signal.faults is None:
-            mean[:] = moved
+        moved = signal.x - mean
+        if self.in_step and signal.faults is None:
+            moved *= -math.expm1((float(at[0]) - tick.now) / self._seconds)
+            mean += moved
             at.fill(tick.now)
-        else:
-            sound = signal.sound()
-            np.copyto(mean, moved, where=sound)
-            np.copyto(at, tick.now, where=sound)
+            return Signal(mean)
+        moved *= -np.expm1((at - tick.now) / self._seconds)
+        moved += mean
+        np.copyto(moved, signal.x, where=np.isnan(mean))
+        sound = signal.sound()
+        np.copyto(mean, moved, where=sound)
+        np.copyto(at, tick.now, where=sound)
+        self.in_step = signal.faults is None
         return Signal(moved, signal.faults)
 
 
@@ -162,6 +183,7 @@ class Hold(State):
 
     blank: ClassVar[Mapping[str, float]] = {"held": np.nan}
     lasting = ("held",)
+    timeless = True
 
     def step(self, tick: Tick, *signals: Signal) -> Signal:  # noqa: ARG002
         signal, holds = signals
@@ -171,7 +193,7 @@ class Hold(State):
         # While it holds, a fault of what it does not look at is no fault.
         faults = None if signal.faults is None else np.where(follows, signal.faults, np.uint16(0))
         faults = first_fault(Signal(held, faults), holds)
-        return Signal(held.copy(), add_fault(faults, np.isnan(held), NO_HISTORY))
+        return Signal(held, add_fault(faults, np.isnan(held), NO_HISTORY))
 
 
 class Debounce(State):
@@ -203,6 +225,7 @@ class Latch(State):
 
     blank: ClassVar[Mapping[str, float]] = {"on": 0.0}
     lasting = ("on",)
+    timeless = True
 
     def step(self, tick: Tick, *signals: Signal) -> Signal:  # noqa: ARG002
         sets, resets = signals

@@ -48,6 +48,7 @@ class Cells:
 
     __slots__ = (
         "columns",
+        "dated",
         "fresh_values",
         "kinds",
         "known",
@@ -89,6 +90,8 @@ class Cells:
         self.received: NDArray[np.float64] = np.full(sources + 1, -np.inf)
         """(sources + 1,) the last one stands for everything that is computed"""
         self.source_time: NDArray[np.float64] = np.full(sources + 1, np.nan)
+        self.dated = False
+        """Whether any device has ever said when a value came to be."""
         self.origin: NDArray[np.intp] = np.full(count, sources, np.intp)
         """(n,) the source of each row; the last one for a derived tag"""
         self.leaves: NDArray[np.intp] = np.zeros(0, np.intp)
@@ -118,6 +121,7 @@ class Cells:
         ):
             mine[here] = theirs[there]
         self.quality_turn += 1
+        self.dated |= old.dated
         computed = self.origin == self.received.size - 1
         rows = ~computed[here]
         for mine, theirs in ((self.received, old.received), (self.source_time, old.source_time)):
@@ -191,6 +195,11 @@ class Table:
         """(n,) when each value was last known to hold, monotonic seconds; -inf: never; inf: the engine's own."""
         cells = self._cells
         return np.minimum.reduceat(cells.received[cells.leaves], cells.leaf_starts) if len(self) else np.zeros(0)
+
+    @property
+    def dated(self) -> bool:
+        """Whether any device has ever said when a value came to be."""
+        return self._cells.dated
 
     @property
     def source_time(self) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from drivers.contract import Image, Kind, Quality
 from engine.core.checking import ExpressionError, Formula, Known, check_expressions
 from engine.core.core import Core
-from engine.core.derived import group
+from engine.core.shapes import group
 from engine.core.spec import FromEngine, FromExpression, FromPoint, TagSpec
 from engine.core.table import TagKind
 
