@@ -97,6 +97,21 @@ async def test_a_run_is_told_again_until_its_end_has_arrived() -> None:
         assert await delivered(outbox) == []
 
 
+async def test_a_run_that_goes_on_after_a_crash_is_one_run_with_its_later_errors(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    async with outbox_of(path) as outbox:
+        for item in (started("A"), stopped("A"), started("B"), frame(1, "B")):
+            outbox.put(item)
+    async with outbox_of(path) as outbox:
+        for item in (started("B"), frame(2, "B"), ERROR, stopped("B"), started("C"), ERROR):
+            outbox.put(item)
+        await outbox.rewind()
+        told = ["start", "stop", "start", "1", "2", "event", "stop", "start", "event"]
+        assert await delivered(outbox) == told
+    async with outbox_of(path) as outbox:
+        assert (await first(outbox))[0].run == "C"
+
+
 async def first(outbox: Outbox) -> Any:
     found = await outbox.first_run()
     assert found is not None
