@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 IN_FLIGHT_S = 0.02
 """How long what was sent may still be on its way to its reader on the loopback."""
@@ -30,3 +32,19 @@ class Clock:
     def leap_soon(self, seconds: float) -> None:
         """Put the clock forward once what is already on its way has arrived."""
         asyncio.get_running_loop().call_later(IN_FLIGHT_S, self.leap, seconds)
+
+    @asynccontextmanager
+    async def racing(self) -> AsyncGenerator[None]:
+        """Let a second pass every few milliseconds, in which whatever is due has its turns."""
+
+        async def race() -> None:
+            while True:
+                await asyncio.sleep(0.01)
+                self.leap(0.99)
+
+        task = asyncio.create_task(race(), name="racing clock")
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import random
 import socket
 import threading
 from collections.abc import AsyncGenerator, Generator, Sequence
@@ -27,6 +28,7 @@ from drivers.reasons import reason_text
 ua: Any = asyncua.ua
 """Untyped, as its annotations ask for number classes of its own, which its users never make."""
 SKID = "urn:skid"
+LONG_S = 60.0
 
 
 @dataclass(slots=True)
@@ -68,9 +70,12 @@ class SkidServer:
         self.run(self._start(namespaces))
 
     def run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
 
     async def _stop(self) -> None:
+        iserver: Any = self.server.iserver
+        iserver.time_task, shown = None, iserver.time_task  # it sleeps for a second, and `stop` would wait for it
+        shown.cancel()
         await self.server.stop()
         left = asyncio.all_tasks() - {asyncio.current_task()}  # asyncua forgets those of sessions that were cut off
         for task in left:
@@ -133,7 +138,7 @@ class SkidServer:
             return
         self.run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
         self._loop.close()
 
 
@@ -174,9 +179,11 @@ class Proxy:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port for a server that is to be started: not one of those that the system gives to anybody in between."""
+    while True:
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", random.randrange(10_000, 30_000)))
+            return probe.getsockname()[1]
 
 
 def points(*nodes: str | PointOptions, write: bool = False) -> list[Point]:
@@ -190,7 +197,11 @@ def skid_node(name: str, **options: Any) -> PointOptions:
 
 @contextlib.asynccontextmanager
 async def opened(endpoint: str, on: Sequence[Point], **options: Any) -> AsyncGenerator[OpcUa]:
-    driver = OpcUa({"plc": DeviceOptions(endpoint=endpoint, **options)}, on)
+    """A driver with a session. Where the options have no time-out, its default is one that no slow machine reaches."""
+    device = DeviceOptions(endpoint=endpoint, **options)
+    if "timeout_ms" not in device.model_fields_set:
+        object.__setattr__(device, "timeout_ms", int(LONG_S * 1000))  # by the front door it would count as given
+    driver = OpcUa({"plc": device}, on)
     try:
         await driver.open()
         yield driver

@@ -16,11 +16,15 @@ from asyncua.server.uaprocessor import UaProcessor
 from drivers.contract import LinkError, Point, Quality
 from drivers.opcua.driver import OpcUa
 from drivers.opcua.options import DeviceOptions, PointOptions
+from tests.clock import IN_FLIGHT_S, Clock
 from tests.system.opcua_server import SKID, Proxy, SkidServer, opened, points, quality, skid_node, ua
 
 V = ua.VariantType
 FAST: dict[str, Any] = {"mode": "subscribe"}
 EVERY_MS = 50
+TIMEOUT_S = 20.0
+SILENT_S = TIMEOUT_S + 5
+"""Longer than the time-out and what a subscription that lives says nothing; the session may be idle for a minute."""
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,7 @@ def follow(*nodes: PointOptions) -> list[Point]:
 
 async def until(driver: OpcUa, true: Callable[[], bool]) -> None:
     """Read as the engine does, at the group's cadence, until something holds."""
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(300):
         while not true():
             await driver.read(0)
             await asyncio.sleep(EVERY_MS / 1000)
@@ -148,16 +152,16 @@ async def test_polled_and_subscribed_tags_share_a_session(plc: SkidServer) -> No
 
 
 async def test_a_subscription_that_is_dead_behind_a_live_connection_is_noticed_and_made_anew(
-    plc: SkidServer, monkeypatch: pytest.MonkeyPatch
+    plc: SkidServer, clock: Clock
 ) -> None:
-    monkeypatch.setattr("drivers.opcua.subscription.KEEP_ALIVE_S", 0.1)
     plc.add("alive", 1, V.Int32)
-    async with opened(plc.endpoint, follow(skid_node("alive")), timeout_ms=400, **FAST) as driver:
+    async with opened(plc.endpoint, follow(skid_node("alive")), timeout_ms=int(TIMEOUT_S * 1000), **FAST) as driver:
         await driver.read(0)
         stops = [
             found.stop() for found in plc.server.iserver.subscription_service.subscriptions.values()
         ]  # what they publish ends; the session and its connection stay
-        plc.run(asyncio.wait_for(_all(stops), 10))
+        plc.run(asyncio.wait_for(_all(stops), 50))
+        clock.leap(SILENT_S)
         with pytest.raises(LinkError, match="has said nothing for"):
             await until(driver, lambda: False)
         await put(plc, "alive", ua.DataValue(ua.Variant(2, V.Int32)))
@@ -185,12 +189,16 @@ async def test_a_lost_connection_is_noticed_and_all_is_read_anew(plc: SkidServer
         await until(driver, lambda: driver.image.value(0) == 3)
 
 
-async def test_a_black_hole_is_noticed(plc: SkidServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("drivers.opcua.subscription.KEEP_ALIVE_S", 0.1)
+async def test_a_black_hole_is_noticed(plc: SkidServer, clock: Clock) -> None:
     plc.add("hole", 1, V.Int32)
     on = follow(skid_node("hole"))
-    async with Proxy(plc.port) as proxy, opened(proxy.endpoint, on, timeout_ms=400, **FAST) as driver:
+    async with (
+        Proxy(plc.port) as proxy,
+        opened(proxy.endpoint, on, timeout_ms=int(TIMEOUT_S * 1000), **FAST) as driver,
+    ):
         proxy.silent = True
+        await asyncio.sleep(5 * IN_FLIGHT_S)  # what the proxy has let through is heard
+        clock.leap(SILENT_S)
         with pytest.raises(LinkError, match="has said nothing for"):
             await until(driver, lambda: False)
 
@@ -199,12 +207,12 @@ async def test_values_are_no_fresher_than_what_was_last_heard(plc: SkidServer, m
     monkeypatch.setattr("drivers.opcua.subscription.KEEP_ALIVE_S", 0.1)
     plc.add("steady", 1, V.Int32)
     on = follow(skid_node("steady"), skid_node("nowhere"))
-    async with Proxy(plc.port) as proxy, opened(proxy.endpoint, on, timeout_ms=2000, **FAST) as driver:
+    async with Proxy(plc.port) as proxy, opened(proxy.endpoint, on, **FAST) as driver:
         assert driver.groups[0].stamps
         first = driver.image.received.copy()
         await until(driver, lambda: bool((driver.image.received > first).all()))  # a keep-alive is enough
         proxy.silent = True
-        await asyncio.sleep(EVERY_MS / 1000)  # what the proxy has let through is heard
+        await asyncio.sleep(10 * IN_FLIGHT_S)  # what the proxy has let through is heard
         last = driver.image.received.copy()
         for _ in range(8):
             await driver.read(0)
