@@ -28,7 +28,7 @@ from engine.runs.instructions import InstructionSource, MethodFailedError
 from engine.runs.journal import DeadRun, Journal, Progress
 from engine.runs.method import KeptMethod, MethodError
 from engine.runs.notices import Notices, Outages
-from engine.runs.recovery import archive_of, record_of, what_ended, what_happened
+from engine.runs.recovery import archive_of, recall_totals, record_of, what_ended, what_happened
 from engine.runs.run import Run
 from engine.runs.runlog import RunRecord
 from engine.runs.state import ControlWord, RefusedError, RunState
@@ -339,13 +339,11 @@ class Runs:
 
     def _go_on(self, dead: DeadRun, record: RunRecord) -> None:
         log.error("%s", what_happened(dead, self._unix))
-        core, progress = self._core(), dead.progress
+        progress = dead.progress
         self.state.take_up(progress.clocks, self._now)
         self._mark = progress.mark
         self._show_mark()
-        if progress.totals:
-            for lost in core.remember(progress.totals):
-                log.warning("%s", lost)
+        recall_totals(self._core(), progress.totals)
         self._commands.begin_run(dead.id, record)
         self._instructions.begin(Method.empty())  # it goes on by hand
         self._send(RunStartedMsg(run_id=dead.id, started_tick=dead.started))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
+
+from pydantic import ValidationError
 
 from engine.runs.journal import Journal
 from protocol.engine_messages import MethodMsg
 from protocol.models import Method
+
+log = logging.getLogger("skidlink.engine.runs")
 
 LIMIT_CHARS: Final = 4 * 2**20
 """It travels in one message, of which the aggregator takes 16 MiB; a method of 10,000 lines has less than one."""
@@ -27,8 +32,10 @@ class KeptMethod:
 
     def recall(self, kept: Mapping[str, Any]) -> None:
         """Take what an earlier life has kept, if there is a method in it."""
-        if KEPT_AS in kept:
-            self.method = Method.model_validate(kept[KEPT_AS])
+        try:
+            self.method = Method.model_validate(kept.get(KEPT_AS, self.method))
+        except ValidationError as error:
+            log.error("the method that was kept cannot be read, save it again: %s", error)  # noqa: TRY400
 
     def replace(self, method: Method) -> None:
         """Keep another one. Raises `MethodError`."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 
+from engine.core.core import Core
 from engine.runs.archive import Archive
 from engine.runs.journal import DeadRun
 from engine.runs.runlog import RunRecord
+
+log = logging.getLogger("skidlink.engine.runs")
 
 
 def record_of(dead: DeadRun) -> RunRecord:
@@ -23,6 +27,16 @@ def archive_of(dead: DeadRun, interval_s: float) -> Archive:
     for row in dead.rows:
         archive.append(row)
     return archive
+
+
+def recall_totals(core: Core, totals: bytes) -> None:
+    """Let functions with a memory go on from what they had come to; those that cannot begin anew, and it is said."""
+    try:
+        lost = core.remember(totals) if totals else []
+    except ValueError as error:
+        lost = [f"all totals begin anew: what was kept of them cannot be read ({error})"]
+    for each in lost:
+        log.warning("%s", each)
 
 
 def what_happened(dead: DeadRun, unix: float) -> str:

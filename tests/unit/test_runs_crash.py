@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.store import Store
 from engine.uplinks.contract import TagsFrame
 from protocol.aggregator_messages import InjectCodeMsg, MethodMsg
 from protocol.engine_messages import ControlStateMsg, ErrorLogMsg, RunLogMsg, RunStartedMsg, RunStoppedMsg
@@ -162,6 +163,22 @@ async def test_samples_come_after_the_earlier_ones_whatever_was_done_to_the_cloc
         assert UNIX + 10.1 <= ticks[0] < ticks[-1] < UNIX + 15
         (said,) = errors(bench)
         assert "was away for 0 s" in said
+
+
+async def test_what_cannot_be_read_any_more_keeps_no_engine_from_starting(tmp_path: Path) -> None:
+    run = await a_life_that_ends_in_a_run(tmp_path)
+    store = Store(tmp_path / "kept.sqlite3")
+    store.do(lambda db: db.execute("UPDATE progress SET totals = x'00ff'"))
+    store.do(lambda db: db.execute("""UPDATE kept SET value = '{"lines": 7}' WHERE name = 'method'"""))
+    store.start()
+    await store.close()
+    async with life(tmp_path, at=135.1) as bench:
+        bench.tick()
+        assert (bench.shown["System State"], bench.shown["Run Id"]) == ("Holding", run)
+        assert bench.shown["Total"] < 1
+        said = " ".join(errors(bench))
+        assert "all totals begin anew" in said
+        assert "the method that was kept cannot be read, save it again" in said
 
 
 async def test_an_engine_that_dies_within_the_first_second_of_a_run(tmp_path: Path) -> None:
