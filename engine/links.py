@@ -125,9 +125,14 @@ class Link:
         self._wishes[row] = value
         self._woken.set()
 
-    def forget_wishes(self) -> None:
+    def forget_wishes(self, rows: Iterable[int]) -> None:
         """Drop what has not been written: nobody may find it done after an outage."""
-        self._wishes.clear()
+        for row in rows:
+            self._wishes.pop(row, None)
+
+    def reaches(self, device: str) -> bool:
+        """Whether a device can be written to: its link lives, and it is not known to be silent."""
+        return self.up and self.devices.get(device) is not DeviceState.DEMOTED
 
     def tell_the_rest(self, now: float) -> None:
         """Log how many changes of state have been held back, where a minute of them is over; `now` is monotonic."""

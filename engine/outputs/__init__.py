@@ -3,7 +3,7 @@
 Rules of this room:
 
 * A value that breaks a limit is refused, never bent to fit.
-* Nothing is written on a link that is down, and nothing is kept for later: after an outage of more than
+* Nothing is written to a device that cannot be reached, and nothing is kept for later: after an outage of more than
   `guard.KEEP_S` the outputs of that link are driven to their safe values, because the skid has moved on without us.
 * When a link comes up, its outputs are written whatever was there before: nobody knows what it holds now.
 * What the engine has driven to its safe value stays there until somebody asks for another one.

@@ -45,7 +45,10 @@ class Outputs:
         its device has accepted, and for the tags that tell why; value None: not known. `is_controlled` tells whether
         anybody could give a command now."""
         found = _made(skid, links)
-        beats = [Heartbeat(spec, skid.tags[spec.tag], links[spec.link]) for spec in skid.heartbeats]
+        beats = [
+            Heartbeat(spec, skid.tags[spec.tag], links[spec.link], skid.links[spec.link].points[spec.row].device)
+            for spec in skid.heartbeats
+        ]
         self._outputs = {output.tag.name: output for output in found}
         self._at = {(output.spec.link, output.spec.row): output for output in found}
         self._heartbeats = {(beat.spec.link, beat.spec.row): beat for beat in beats}
@@ -63,11 +66,14 @@ class Outputs:
         """output whose safe value was refused -> when it is tried again"""
         self._compare_due = -math.inf
         self._control = ControlWatch(is_controlled, skid.safe_after_s, clock())
-        self._down_since: dict[int, float | None] = {}
+        self._devices: dict[str, list[Output]] = {}
+        for output in found:
+            self._devices.setdefault(output.device, []).append(output)
+        self._away_since: dict[str, float | None] = dict.fromkeys(self._devices, -math.inf)
+        """device -> since when it could not be reached; None: it can"""
         for index, link in enumerate(links):
-            self._down_since[index] = -math.inf
             link.on_written = partial(self._written, index)
-            link.on_state = partial(self._link_changed, index, link)
+            link.on_state = partial(self._link_changed, link)
 
     @property
     def tags(self) -> Sequence[str]:
@@ -77,7 +83,7 @@ class Outputs:
         """Ask for a value, in the unit of the tag or as the text of a choice.
 
         Raises `OutputRefusedError` when the tag is no output, the value breaks a rule, its interlock forbids it, its
-        link is down, or nobody is in control. No interlock forbids a safe value.
+        device cannot be reached, or nobody is in control. No interlock forbids a safe value.
         """
         output = self._outputs.get(tag)
         if output is None:
@@ -85,6 +91,8 @@ class Outputs:
         raw = output.raw(value)
         if not output.link.up:
             raise OutputRefusedError(f"{tag} cannot be written: {output.link.name} is down: {output.link.trouble}")
+        if not output.reachable:
+            raise OutputRefusedError(f"{tag} cannot be written: {output.device} does not answer")
         if output.forbidden and not output.is_safe(value):
             raise OutputRefusedError(f"{tag} is not allowed now: {output.forbidden}")
         if output.spec.safe_value is not None and self._control.is_lost:
@@ -112,7 +120,7 @@ class Outputs:
 
     def resume(self) -> None:
         """Ask again for what was wanted before `pause`, but not where somebody has asked for something else meanwhile,
-        where an interlock forbids it, or where the link was away for longer than `KEEP_S`."""
+        where an interlock forbids it, or where its device was away for longer than `KEEP_S`."""
         wanted, self._paused = self._paused, {}
         for tag, value in wanted.items():
             output = self._outputs[tag]
@@ -138,6 +146,8 @@ class Outputs:
 
     def tick(self, core: Core, now: float) -> None:
         """Once a tick, when the expressions have been computed: see to all that moves, watches or beats by itself."""
+        for device in self._devices:
+            self._look_for(device)
         if self._control.loses(now):
             self._make_safe("no aggregator is connected")
         for output, interlock in self._interlocked:
@@ -167,7 +177,7 @@ class Outputs:
     def _move(self, output: Output, ramp: Ramp, now: float) -> None:
         """Take the next step of a ramp, when the one before has been answered."""
         target = output.wanted
-        if output.sent or not output.link.up or target is None or isinstance(target, str):
+        if output.sent or not output.reachable or target is None or isinstance(target, str):
             return
         position = ramp.step(target, now)
         raw = output.raw_on_the_way(position, target)
@@ -182,7 +192,7 @@ class Outputs:
         self._again.pop(output.tag.name, None)
         if output.ramp:
             output.ramp.set_out(self._clock())
-        elif raw != (output.sent[1] if output.sent else output.accepted) and output.link.up:
+        elif raw != (output.sent[1] if output.sent else output.accepted) and output.reachable:
             self._send(output, value, raw)
 
     def _make_safe(self, because: str) -> None:
@@ -203,7 +213,7 @@ class Outputs:
 
     def _drive(self, output: Output) -> None:
         """Write what is wanted at once, whatever the device may hold."""
-        if output.wanted is None or not output.link.up:
+        if output.wanted is None or not output.reachable:
             return
         if output.ramp and not isinstance(output.wanted, str):
             output.ramp.place(output.wanted)
@@ -257,23 +267,42 @@ class Outputs:
         if not output.spec.read_back:
             self._show_tag(output.tag.name, value, reason)
 
-    def _link_changed(self, index: int, link: Link) -> None:
-        mine = [output for output in self._outputs.values() if output.spec.link == index]
+    def _link_changed(self, link: Link) -> None:
+        for device, outputs in self._devices.items():
+            if outputs[0].link is not link:
+                continue
+            if link.up:
+                self._look_for(device)
+            else:
+                self._lose(device, "its link is down")
         if not link.up:
-            if self._down_since[index] is None:
-                self._down_since[index] = self._clock()
-            link.forget_wishes()
-            for output in mine:
-                output.accepted = output.sent = None
-                self._again.pop(output.tag.name, None)
-                self._show(output, None, "its link is down")
-            self._progress.set()
-            return
-        since, self._down_since[index] = self._down_since[index], None
-        if since is None:
-            return  # up and degraded are both up
+            link.forget_wishes(beat.spec.row for beat in self._heartbeats.values() if beat.link is link)
+
+    def _look_for(self, device: str) -> None:
+        """See whether a device can be reached, which may be silent on a link that lives."""
+        outputs, since = self._devices[device], self._away_since[device]
+        if not outputs[0].reachable:
+            if since is None:
+                self._lose(device, "its device does not answer")
+        elif since is not None:
+            self._away_since[device] = None
+            self._come_back(outputs, since)
+
+    def _lose(self, device: str, why: str) -> None:
+        """Nothing is known any more of what the outputs of a device do, and nothing is on its way to them."""
+        if self._away_since[device] is None:
+            self._away_since[device] = self._clock()
+        outputs = self._devices[device]
+        outputs[0].link.forget_wishes(output.spec.row for output in outputs)
+        for output in outputs:
+            output.accepted = output.sent = None
+            self._again.pop(output.tag.name, None)
+            self._show(output, None, why)
+        self._progress.set()
+
+    def _come_back(self, outputs: Sequence[Output], since: float) -> None:
         lost = self._clock() - since > KEEP_S
-        for output in mine:
+        for output in outputs:
             if lost:
                 self._forget(output)
             self._rejoin(output, since)
@@ -282,8 +311,8 @@ class Outputs:
         """After an outage nothing is wanted of an output but its safe value."""
         before = self._paused.pop(output.tag.name, output.wanted if output.asked else output.spec.safe_value)
         if before != output.spec.safe_value:
-            log.warning("%s: back after an outage; %s goes to its safe value", output.link.name, output.tag.name)
-        self._want_safe(output, "its link was down")
+            log.warning("%s: back after an outage; %s goes to its safe value", output.device, output.tag.name)
+        self._want_safe(output, "its device was away")
 
     def _rejoin(self, output: Output, since: float) -> None:
         """Write what is wanted to a device that is back; a ramp begins at what it shows, or else at the safe value."""
@@ -309,7 +338,8 @@ def _made(skid: Skid, links: Sequence[Link]) -> list[Output]:
         ramp = None if spec.max_rate is None else Ramp(spec.max_rate, _number(spec.safe_value), skid.tick_s)
         interlock = None if spec.allowed is None else Interlock(by_name[spec.allowed])
         feedback = None if spec.feedback is None else Feedback(spec.feedback, tag)
-        found.append(Output(spec, tag, links[spec.link], ramp=ramp, interlock=interlock, feedback=feedback))
+        device = skid.links[spec.link].points[spec.row].device
+        found.append(Output(spec, tag, links[spec.link], device, ramp=ramp, interlock=interlock, feedback=feedback))
     return found
 
 

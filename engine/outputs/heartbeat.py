@@ -20,27 +20,28 @@ class Heartbeat:
     telling a PLC that all is well.
     """
 
-    def __init__(self, spec: HeartbeatSpec, tag: TagSpec, link: Link) -> None:
+    def __init__(self, spec: HeartbeatSpec, tag: TagSpec, link: Link, device: str) -> None:
         self.spec = spec
         self.tag = tag
-        self._link = link
+        self.link = link
+        self._device = device
         self._count = spec.most
         self._due = -math.inf
         self._refused = False
 
     def tick(self, now: float) -> None:
         """Write the next sign of life, if it is time."""
-        if now < self._due or not self._link.up:
+        if now < self._due or not self.link.reaches(self._device):
             return
         self._due += self.spec.every_s
         if self._due <= now:
             self._due = now + self.spec.every_s  # what is late is not caught up
         self._count = self._count + 1 if self._count < self.spec.most else self.spec.least
-        kind = Kind(int(self._link.image.kinds[self.spec.row]))
-        self._link.wish(self.spec.row, bool(self._count) if kind is Kind.BOOL else self._count)
+        kind = Kind(int(self.link.image.kinds[self.spec.row]))
+        self.link.wish(self.spec.row, bool(self._count) if kind is Kind.BOOL else self._count)
 
     def written(self, refusal: str | None) -> None:
         """Tell once when the device does not take it any more."""
         if refusal is not None and not self._refused:
-            log.error("%s: %s refused the heartbeat: %s", self.tag.name, self._link.name, refusal)
+            log.error("%s: %s refused the heartbeat: %s", self.tag.name, self.link.name, refusal)
         self._refused = refusal is not None

@@ -31,6 +31,7 @@ class Output:
         spec: OutputSpec,
         tag: TagSpec,
         link: Link,
+        device: str,
         *,
         ramp: Ramp | None = None,
         interlock: Interlock | None = None,
@@ -39,6 +40,7 @@ class Output:
         self.spec = spec
         self.tag = tag
         self.link = link
+        self.device = device
         self.wanted: Value | None = spec.safe_value
         """In the unit of the tag, or the text of a choice; None: nobody has asked for anything."""
         self.asked = False
@@ -47,12 +49,17 @@ class Output:
         self.sent: tuple[Value, Value] | None = None
         """What is on its way to the device, and the raw value for it; None: all that was sent has been answered."""
         self.accepted: Value | None = None
-        """The raw value that the device has taken since the link came up; None: not known."""
+        """The raw value that the device has taken since it could be reached; None: not known."""
         self.refused = 0
         """How often in a row the device has refused the safe value."""
         self.ramp = ramp
         self.interlock = interlock
         self.feedback = feedback
+
+    @property
+    def reachable(self) -> bool:
+        """Whether its device can be written to."""
+        return self.link.reaches(self.device)
 
     @property
     def moving(self) -> bool:
@@ -133,8 +140,8 @@ class Output:
 
     def status(self) -> str:
         """Why it is as it is, for people."""
-        if not self.link.up:
-            return "not known: its link is down"
+        if not self.reachable:
+            return "not known: its device cannot be reached"
         if self.feedback is not None and self.feedback.alarmed:
             return f"{self.feedback.spec.tag} shows something else"
         if self.wanted is None:

@@ -128,7 +128,7 @@ class Bench:
             self.values[points[row]] = value
             assert link.on_written is not None
             link.on_written(row, value, None)
-        link.forget_wishes()
+        link.forget_wishes(range(len(link.image.kinds)))
         for row, name in enumerate(points):
             image.columns[Kind(int(image.kinds[row]))][image.cells[row]] = self.values.get(name, 0.0)
         image.quality[:] = Quality.GOOD

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from drivers.contract import Quality
-from engine.links import LinkState
+from engine.links import DeviceState, LinkState
 from engine.outputs import OutputRefusedError
 from engine.outputs.ramp import Ramp
 from tests.unit.unmanned_links import Desk, Value
@@ -421,3 +421,27 @@ def test_rounding_to_a_register_never_leaves_the_limits(asked: float, raw: int) 
     here = desk({"PU01": PUMP | keys})
     here.outputs.wish("PU01", asked)
     assert here.write() == {"PU01": raw}
+
+
+# A device that is silent on a link that lives
+
+
+@pytest.mark.parametrize(("away_s", "after"), [(1.0, {"PU01": 50}), (3.0, {"PU01": 0})])
+def test_a_silent_device_is_as_one_whose_link_is_down(away_s: float, after: dict[str, Value]) -> None:
+    devices = {name: {"driver": "simulated"} for name in ("sim", "other")}
+    here = desk({"PU01": PUMP, "PU02": PUMP | {"device": "other"}}, devices=devices)
+    here.outputs.wish("PU01", 50)
+    here.outputs.wish("PU02", 60)
+    here.write()
+    here.lines[0].devices["sim"] = DeviceState.DEMOTED
+    here.tick()
+    assert here.value("PU01") is None
+    assert here.value("PU02") == 60
+    with pytest.raises(OutputRefusedError, match="PU01 cannot be written: sim does not answer"):
+        here.outputs.wish("PU01", 70)
+    here.outputs.wish("PU02", 70)
+    assert here.write() == {"PU02": 70}
+    here.tick(away_s)
+    here.lines[0].devices["sim"] = DeviceState.UP
+    here.tick()
+    assert here.write() == after
