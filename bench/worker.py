@@ -36,7 +36,7 @@ class Worker:
             cwd=ROOT,
         )
 
-    def ask(self, do: str, **request: int) -> dict[str, Any]:
+    def ask(self, do: str, **request: int | str) -> dict[str, Any]:
         """Send one request and wait for its answer. Raises `RuntimeError` with what the process said when it died."""
         if self._process.stdin is None or self._process.stdout is None or self._process.stderr is None:
             raise RuntimeError("the worker has no pipes")

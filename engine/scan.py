@@ -29,7 +29,7 @@ from engine.links import Link
 from engine.quality_log import QualityLog
 from engine.suspension import suspended_s
 from engine.system import set_connection
-from engine.timing import TIMED, Spread, Timing
+from engine.timing import AT_ONCE, TIMED, Spread, Timing
 from engine.uplinks.contract import TagsFrame
 
 log = logging.getLogger("skidlink.engine.scan")
@@ -177,6 +177,8 @@ class Scan:
         self._turn.end_tick(core, now, unix)
         ended = perf_counter()
         self.timing.add((self._late, begun, looked, converted, controlled, derived, compared, packed, ended))
+        if not self.counters.ticks % AT_ONCE:
+            self.timing.sort_in()
 
     def stamp_after(self, unix: float, now: float) -> None:
         """Stamp no sample of a run earlier than `unix`: those of its earlier part came before."""

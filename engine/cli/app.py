@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from engine.cli.loop import LoopName
 from engine.cli.modbus import modbus
 from engine.cli.opcua import opcua
 
@@ -71,6 +72,10 @@ Output = Annotated[
 Duration = Annotated[float | None, typer.Option(metavar="S", min=0, help="End by itself after so many seconds.")]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of the live table, as without a terminal.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what the drivers and uplinks do.")]
+Loop = Annotated[
+    LoopName,
+    typer.Option(help="The event loop; auto is uvloop where it is installed, with skidlink[fast]."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 
 
@@ -89,6 +94,7 @@ def run(
     set_: Set = None,
     plain: Plain = False,
     verbose: Verbose = False,
+    loop: Loop = LoopName.AUTO,
 ) -> None:
     """Run the engine: read the skid each tick and deliver what changed, until Ctrl-C."""
     from engine.cli.run import run_uod
@@ -100,7 +106,7 @@ def run(
         outbox_limit_mb=outbox_limit_mb, outbox_keep_days=outbox_keep_days,
         output=output, duration_s=duration, plain=plain, verbose=verbose,
     )  # fmt: skip
-    raise typer.Exit(run_uod(uod, set_ or [], session))
+    raise typer.Exit(run_uod(uod, set_ or [], session, loop))
 
 
 @app.command()

@@ -40,6 +40,13 @@ def test_the_uod_of_the_tutorial_has_no_fault_and_its_summary_is_what_is_printed
     assert summary(skid) in page.read_text(encoding="utf-8")
 
 
+def test_the_uod_of_how_to_keep_time_has_no_fault(tmp_path: Path) -> None:
+    (source,) = blocks(DOCS / "how-to" / "keep-time.md", "yaml")
+    file = tmp_path / "timed.yaml"
+    file.write_text(source)
+    assert read_uod(file).faults == ()
+
+
 def test_every_link_of_the_documentation_leads_somewhere() -> None:
     pages = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
     for page in pages:
