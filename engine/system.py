@@ -65,10 +65,10 @@ def set_state(core: Core, state: SystemStateEnum, run_id: str | None) -> None:
 
 
 def set_run_clocks(core: Core, run_s: float, process_s: float, block_s: float) -> None:
-    """Say how long the run has gone on."""
-    core.set("Run Time", run_s)
-    core.set("Process Time", process_s)
-    core.set("Block Time", block_s)
+    """Say how long the run has gone on, to the millisecond."""
+    core.set("Run Time", round(run_s, 3))
+    core.set("Process Time", round(process_s, 3))
+    core.set("Block Time", round(block_s, 3))
 
 
 def set_clock(core: Core, unix: float) -> None:

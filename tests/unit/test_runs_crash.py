@@ -13,7 +13,14 @@ import pytest
 from engine.store import Store
 from engine.uplinks.contract import TagsFrame
 from protocol.aggregator_messages import InjectCodeMsg, MethodMsg
-from protocol.engine_messages import ControlStateMsg, ErrorLogMsg, RunLogMsg, RunStartedMsg, RunStoppedMsg
+from protocol.engine_messages import (
+    ControlStateMsg,
+    ErrorLogMsg,
+    RunLogMsg,
+    RunStartedMsg,
+    RunStoppedMsg,
+    WebPushNotificationMsg,
+)
 from protocol.engine_messages import MethodMsg as KeptMethodMsg
 from protocol.messages import SuccessMessage
 from protocol.models import ControlState, Method
@@ -179,6 +186,20 @@ async def test_what_cannot_be_read_any_more_keeps_no_engine_from_starting(tmp_pa
         said = " ".join(errors(bench))
         assert "all totals begin anew" in said
         assert "the method that was kept cannot be read, save it again" in said
+
+
+async def test_a_link_that_does_not_come_back_after_a_crash_is_told_of(tmp_path: Path) -> None:
+    await a_life_that_ends_in_a_run(tmp_path)
+    async with life(tmp_path, at=135.1) as bench:
+        bench.down = {"simulated far"}
+        bench.ticks(9, 1.0)
+        assert bench.told(WebPushNotificationMsg) == [], "all links are down at the start of an engine"
+        bench.ticks(100, 1.0)
+        (told,) = bench.told(WebPushNotificationMsg)
+        assert (told.topic, told.notification.body) == (
+            "network_errors",
+            "Equipment is lost: simulated far does not answer",
+        )
 
 
 async def test_an_engine_that_dies_within_the_first_second_of_a_run(tmp_path: Path) -> None:
