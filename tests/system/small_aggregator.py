@@ -47,6 +47,8 @@ class SmallAggregator:
         """the reply to a message, or the text in its place; None: no answer, ever"""
         self.deaf = False
         """read on, and answer nothing at all"""
+        self.ignored = asyncio.Event()
+        """it was deaf to something"""
         self.asks_who = True
 
     @property
@@ -97,7 +99,9 @@ class SmallAggregator:
                 call = json.loads(frame)
                 if call["response"] is not None:
                     self.answers.put_nowait(call["response"])
-                elif not self.deaf:
+                elif self.deaf:
+                    self.ignored.set()
+                else:
                     await self._answer(connection, call["request"])
 
     async def _answer(self, connection: ServerConnection, request: dict[str, Any]) -> None:

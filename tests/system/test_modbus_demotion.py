@@ -16,7 +16,7 @@ EVERY_MS = 20
 TIMEOUT_S = 10.0
 """Longer than any machine needs for an answer: the clock is put forward when there will be none."""
 READINGS = 60
-PROBES = 12
+PROBES = 15
 """Their pauses double, so that this is more than fit into a minute, which is fifty times what the readings need."""
 
 

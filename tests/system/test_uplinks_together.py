@@ -15,11 +15,13 @@ import pytest
 
 from engine.engine import Engine
 from engine.uod.reader import read_uod
-from engine.uplinks import stdout
+from engine.uplinks import aggregator as module
+from engine.uplinks import lines, stdout
 from engine.uplinks.aggregator import AggregatorUplink
 from engine.uplinks.contract import TagsFrame, UplinkStatus
 from engine.uplinks.registry import uplink_class
 from protocol.engine_messages import EngineMessage
+from protocol.messages import SuccessMessage
 from tests.system.small_aggregator import SmallAggregator
 
 UOD = """\
@@ -34,7 +36,7 @@ process_values: [T0, Wide]
 """
 FULL = Path("/dev/full")
 SAMPLES = 60
-PATIENCE_S = 30.0
+PATIENCE_S = 300.0
 
 Samples = dict[float, Any]
 """Tick -> value of T0."""
@@ -182,6 +184,7 @@ ONLY_LINUX = pytest.mark.skipif(not FULL.exists(), reason="only Linux has a devi
 async def test_one_that_stalls_or_fails_does_not_hold_up_the_others(
     tmp_path: Path, aggregator: SmallAggregator, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
+    monkeypatch.setattr(lines, "CLOSE_WITHIN_S", 0.1)  # at the end, when all has been seen
     output = StandardOutput(monkeypatch)
     if at == "stdout":
         output.stall()
@@ -195,7 +198,13 @@ async def test_one_that_stalls_or_fails_does_not_hold_up_the_others(
             await skid.until_begun(place)
         if at == "aggregator":
             await skid.until_arrived(await skid.witness.more(1), [at])
-            aggregator.deaf = True
+
+            async def answer_for_the_last_time(_: dict[str, Any]) -> SuccessMessage:
+                aggregator.deaf = True
+                monkeypatch.setattr(module, "REQUEST_TIMEOUT_S", 0.5)
+                return SuccessMessage()
+
+            aggregator.reply = answer_for_the_last_time
         await skid.until_arrived(await skid.witness.more(SAMPLES), others)
         if at == "aggregator":
             await skid.until_lost(at)  # found dead, given up and tried again, and still
