@@ -196,10 +196,7 @@ async def test_a_link_that_does_not_come_back_after_a_crash_is_told_of(tmp_path:
         assert bench.told(WebPushNotificationMsg) == [], "all links are down at the start of an engine"
         bench.ticks(100, 1.0)
         (told,) = bench.told(WebPushNotificationMsg)
-        assert (told.topic, told.notification.body) == (
-            "network_errors",
-            "Equipment is lost: simulated far does not answer",
-        )
+        assert (told.topic, told.notification.body) == ("network_errors", "Equipment is lost: simulated far")
 
 
 async def test_an_engine_that_dies_within_the_first_second_of_a_run(tmp_path: Path) -> None:
