@@ -93,6 +93,7 @@ class Engine:
         try:
             done, _ = await asyncio.wait(vital, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            self.runs.cancel_all()
             await self._make_safe()
             self.runs.stop()
             await asyncio.gather(*(uplink.close() for uplink in self.uplinks))
@@ -142,7 +143,7 @@ class Engine:
 
     def end_tick(self, core: Core, now: float, unix: float) -> None:
         self.outputs.tick(core, now)
-        self.runs.end_tick(core, now, unix)
+        self.runs.end_tick(now, unix)
 
     def _send(self, item: TagsFrame | EngineMessage) -> None:
         for uplink in self.uplinks:

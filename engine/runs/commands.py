@@ -1,43 +1,57 @@
-"""What users do in a run: lines of P-code are carried out, and written into the run log.
+"""What users ask for, carried out: lines of P-code, and what they set going.
 
 Rules of this file:
 
-* Nothing here waits. A line is checked and set going within its call, so that its answer is there at once; how it went
-  is looked up in the ticks that follow.
-* All lines are read before anything moves.
+* Nothing here waits. A line is checked and set going within its call, so that its answer is there at once; how it goes
+  on is looked up in the ticks that follow.
+* All lines of an injection are read before anything moves; then they are carried out in their order. Wait, Pause and
+  Hold let the lines after them wait; where one fails, the lines after it are left out.
+* Process time stands still while the run is paused or held, and with it everything that takes time. What needs none is
+  done at once all the same: it is by hand that users work on a skid that is held.
+* Lines that write into a run wait for one, with all lines of their injection. Everything else needs no run.
 """
 
 from __future__ import annotations
 
 import logging
-import time
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Protocol
+from uuid import uuid4
 
 from engine.core.core import Core
-from engine.core.spec import Direction, TagSpec
 from engine.outputs import OutputRefusedError, Outputs
+from engine.runs.activities import Activity, Halt, Setting, Steps, Waiting
+from engine.runs.arguments import CommandError
+from engine.runs.function_call import FunctionCall, FunctionCounters
 from engine.runs.journal import Journal
-from engine.runs.pcode import CommandError, CommandReader, Wish, lines_of
+from engine.runs.logbook import Logbook
+from engine.runs.ongoing import AllOngoing, Ongoing
+from engine.runs.pcode import Control, CountRun, Invoke, Line, LineReader, Note, Say, Simulate, Wait, lines_of
 from engine.runs.runlog import RunRecord
-from engine.system import SYSTEM_TAGS
-from engine.uod.skid import Skid
-from protocol.engine_messages import EngineMessage, RunLogMsg
+from engine.uod.skid import CommandSpec, SetStep, Skid
+from protocol.engine_messages import EngineMessage, QueuedRunLogMsg, RunLogMsg
 from protocol.messages import ErrorMessage, SuccessMessage
-from protocol.models import RunLog, TagDirection, TagValue
+from protocol.models import RunLog
+
+Value = bool | int | float | str
 
 log = logging.getLogger("skidlink.engine.runs")
 
-_DIRECTIONS = {
-    Direction.INPUT: TagDirection.Input,
-    Direction.OUTPUT: TagDirection.Output,
-    Direction.BOTH: TagDirection.Output,
-    Direction.NA: TagDirection.NA,
-}
+_SEVERITIES = {"Info": logging.INFO, "Warning": logging.WARNING, "Error": logging.ERROR}
+_ENDS = {"Pause": "Unpause", "Hold": "Unhold"}
+"""A word that halts the run -> the one that lets it go on."""
 
 
 class RunControl(Protocol):
     """What lines can ask of the run itself."""
+
+    @property
+    def paused(self) -> bool: ...
+
+    @property
+    def held(self) -> bool: ...
 
     def control(self, name: str) -> SuccessMessage | ErrorMessage:
         """Carry out one of the words of run control, as Start or Hold."""
@@ -55,9 +69,23 @@ class RunControl(Protocol):
         """Set the counter that users keep of their runs."""
         ...
 
+    def set_base(self, unit: str) -> None:
+        """Say in which unit thresholds count."""
+        ...
+
+
+@dataclass(slots=True)
+class Injection:
+    """Lines that were given together, and have not been carried out yet."""
+
+    lines: deque[tuple[str, Line]] = field(default_factory=deque[tuple[str, Line]])
+    """with the id that each has in the run log"""
+    delay: Ongoing | None = None
+    """The wait that delays them. None: there is none, but they wait while the run is paused or held."""
+
 
 class Commands:
-    """Carries out lines, and keeps the run log while there is a run."""
+    """Carries out what users ask for, and keeps the run log of it."""
 
     def __init__(
         self,
@@ -68,93 +96,215 @@ class Commands:
         journal: Journal,
         runs: RunControl,
     ) -> None:
+        self.functions = FunctionCounters()
+        self._skid = skid
         self._core = core
         self._outputs = outputs
-        self._send = send
-        self._journal = journal
         self._runs = runs
-        self._reader = CommandReader(skid)
-        self._shown = list(dict.fromkeys((*skid.tags, *SYSTEM_TAGS)[value.tag].name for value in skid.process_values))
-        self._run = ""
-        self._record: RunRecord | None = None
-        self._open: dict[str, str] = {}
-        """run log line -> the output whose device has not answered yet"""
+        self._reader = LineReader(skid)
+        self._logbook = Logbook(skid, core, send, journal)
+        self._ongoing = AllOngoing(self._logbook, self._is_halted)
+        self._injections: list[Injection] = []
+        """that have lines left, and are under way"""
+        self._queue: list[Injection] = []
+        """that wait for a run"""
+
+    # Runs
 
     def begin_run(self, run_id: str, record: RunRecord | None = None) -> None:
-        """Keep the log of a run from here on, or go on with it."""
-        self._run = run_id
-        self._record = record or RunRecord()
-        self._open.clear()
+        """Keep the log of a run from here on, or go on with it, and begin with what has waited for it."""
+        queue, self._queue = self._queue, []
+        for injection in queue:
+            for line_id, _ in injection.lines:
+                self._logbook.drop(line_id)
+        self._logbook.begin_run(run_id, record)
+        for injection in queue:
+            self._carry_on(injection)
 
-    def end_run(self, unix: float) -> RunLog:
-        """Cancel what is open and return the whole log; from here on none is kept."""
-        record, self._record = self._record or RunRecord(), None
-        self._open.clear()
-        record.cancel_open(unix)
-        return record.log
+    def end_run(self) -> RunLog:
+        """Return the whole log; from here on none is kept."""
+        return self._logbook.end_run()
 
-    def cancel_all(self, unix: float) -> None:
-        """Cancel what has not been done yet."""
-        self._open.clear()
-        if self._record is not None:
-            self._record.cancel_open(unix)
+    def cancel_all(self) -> None:
+        """Cancel what is going on, with the lines that it delays; what waits for the next run stays."""
+        self._injections.clear()
+        self._ongoing.cancel_all("the run ends")
 
-    def run_log(self) -> RunLogMsg | None:
-        """The log of the run as it is now."""
-        return None if self._record is None else RunLogMsg(id=self._run, run_id=self._run, runlog=self._record.log)
+    def run_log(self) -> RunLogMsg | QueuedRunLogMsg | None:
+        """The log of the run as it is now; outside of a run what is going on and what waits for one, if anything."""
+        return self._logbook.message()
+
+    # What users ask
 
     def inject(self, pcode: str) -> SuccessMessage | ErrorMessage:
         """Carry out lines, or say why not."""
-        wishes: list[Wish] = []
-        for line in lines_of(pcode):
+        injection = Injection()
+        for text in lines_of(pcode):
             try:
-                wishes.append(self._reader.read(line))
+                injection.lines.append((str(uuid4()), self._reader.read(text)))
             except CommandError as error:
-                return self._failed(line, str(error))
-        for wish in wishes:
+                return self._refused(text, error)
+        if not injection.lines:
+            return refusal("there is no command in it")
+        if not self._logbook.in_run and any(line.needs_run for _, line in injection.lines):
+            self._queue.append(injection)
+            for line_id, line in injection.lines:
+                self._logbook.begin(line.text, line_id=line_id, cancellable=True)
+            return SuccessMessage()
+        return self._carry_on(injection) or SuccessMessage()
+
+    def cancel(self, line_id: str) -> SuccessMessage | ErrorMessage:
+        """End what a line of the run log has begun, or take out one that waits for a run."""
+        for injection in self._queue:
+            for entry in injection.lines:
+                if entry[0] == line_id:
+                    injection.lines.remove(entry)
+                    self._logbook.drop(line_id)
+                    return SuccessMessage()
+        try:
+            self._ongoing.cancel(line_id)
+        except CommandError as error:
+            return refusal(str(error))
+        return SuccessMessage()
+
+    def force(self, line_id: str) -> SuccessMessage | ErrorMessage:
+        """Cut the wait short that a line of the run log is in."""
+        try:
+            self._ongoing.force(line_id)
+        except CommandError as error:
+            return refusal(str(error))
+        return SuccessMessage()
+
+    def tick(self, now: float, unix: float) -> None:
+        """Let everything go on, and tell what has changed in the run log; `now` is in monotonic seconds."""
+        self._logbook.unix = unix
+        self._ongoing.go_on(now)
+        for injection in list(self._injections):
+            delay = injection.delay
+            if delay is not None and delay.cancelled:
+                self._injections.remove(injection)
+            elif (delay is None or delay.over) and not self._is_halted():
+                self._injections.remove(injection)
+                self._carry_on(injection)
+        self._logbook.tell()
+
+    def _is_halted(self) -> bool:
+        return self._runs.paused or self._runs.held
+
+    # Lines
+
+    def _carry_on(self, injection: Injection) -> ErrorMessage | None:
+        """Carry out the lines of an injection as far as they need not wait; return why one of them could not be."""
+        while injection.lines:
+            line_id, line = injection.lines.popleft()
+            injection.delay = None
             try:
-                self._outputs.wish(wish.tag, wish.value)
-            except OutputRefusedError as error:
-                return self._failed(wish.line, str(error))
-            if self._record is not None:
-                line = self._record.begin(wish.line, time.time(), self._values())
-                self._open[line] = wish.tag
-        return SuccessMessage() if wishes else refusal("there is no command in it")
+                waits = self._carry_out(line_id, line, injection)
+            except (CommandError, OutputRefusedError) as error:
+                return self._refused(line.text, error, line_id, left_out=len(injection.lines))
+            if waits and injection.lines:
+                self._injections.append(injection)
+                return None
+        return None
 
-    def tick(self, core: Core, now: float, unix: float) -> None:  # noqa: ARG002
-        """See how what is open has gone, and send and keep what has changed in the run log."""
-        record = self._record
-        if record is None:
+    def _carry_out(self, line_id: str, line: Line, injection: Injection) -> bool:
+        """Do what a line asks for, or begin it; True when the lines after it have to wait."""
+        if line.needs_run and not self._logbook.in_run:
+            raise CommandError("there is no run any more to write it into")
+        match line.asks:
+            case Invoke(command=spec, argument=argument):
+                self._ongoing.make_room({spec.name} | spec.excludes, f"{line.text} was given")
+                self._ongoing.begin(Ongoing(line_id, line.text, self._activity_of(spec, argument), spec.name))
+                return False
+            case Wait(seconds=seconds):
+                injection.delay = Ongoing(line_id, line.text, Waiting(seconds))
+                self._ongoing.begin(injection.delay)
+                return not injection.delay.over
+            case Control(word=word, seconds=seconds):
+                self._control(line_id, line, word, seconds)
+                return word in _ENDS
+            case Note(tag=tag, value=value):
+                self._note(tag, value)
+            case CountRun():
+                table = self._core().table
+                self._runs.count_run(int(table.value(table.row_of("Run Counter")) or 0) + 1)
+            case Say(severity=severity, text=text):
+                log.log(_SEVERITIES[severity], "%s", text)
+            case Simulate(tag=tag, value=value):
+                self._simulate(tag, value)
+        self._logbook.note(line.text, line_id=line_id)
+        return False
+
+    def _control(self, line_id: str, line: Line, word: str, seconds: float | None) -> None:
+        self._press(word)
+        if word in {"Start", "Stop", "Restart"}:
+            return  # these are in the run log of no run
+        if seconds is None:
+            self._logbook.note(line.text, line_id=line_id)
             return
-        for line, tag in list(self._open.items()):
-            written = self._outputs.written(tag)
-            if written is not None:
-                del self._open[line]
-                record.end(line, unix, self._values(), failed=not written)
-        if (changed := record.take_changed()) and (message := self.run_log()) is not None:
-            for line in changed:
-                self._journal.line(self._run, line)
-            self._send(message)
 
-    def _failed(self, line: str, why: str) -> ErrorMessage:
-        log.error("%s: %s", line, why)
-        if (record := self._record) is not None:
-            now = time.time()
-            record.end(record.begin(line, now, self._values()), now, (), failed=True)
+        def lasts() -> bool:
+            return self._runs.paused if word == "Pause" else self._runs.held
+
+        self._ongoing.begin(Ongoing(line_id, line.text, Halt(seconds, lasts, lambda: self._press(_ENDS[word]))))
+
+    def _press(self, word: str) -> None:
+        answer = self._runs.control(word)
+        if isinstance(answer, ErrorMessage):
+            raise CommandError(answer.message or f"{word} is not possible now")
+
+    def _note(self, tag: str, value: str | int) -> None:
+        match tag:
+            case "Mark":
+                self._runs.mark(str(value))
+            case "Batch Name":
+                self._runs.name_batch(str(value))
+            case "Run Counter":
+                self._runs.count_run(int(value))
+            case _:
+                self._runs.set_base(str(value))
+
+    def _simulate(self, tag: str, value: Value | None) -> None:
+        try:
+            if value is None:
+                self._core().stop_simulating(tag)
+            else:
+                self._core().simulate(tag, value)
+        except ValueError as error:
+            raise CommandError(str(error)) from None
+
+    def _activity_of(self, spec: CommandSpec, argument: Value | None) -> Activity:
+        """What a command does when it is given with this argument."""
+        if spec.function is not None:
+            return FunctionCall(
+                spec.name, spec.function, argument,
+                table=lambda: self._core().table, outputs=self._outputs, tick_s=self._skid.tick_s,
+                counters=self.functions,
+            )  # fmt: skip
+        parts: list[Waiting | Setting] = []
+        for step in spec.steps:
+            if isinstance(step, SetStep):
+                tag = self._skid.tags[self._skid.outputs[step.output].tag].name
+                parts.append(Setting(self._outputs, tag, _given(argument) if step.value is None else step.value))
+            else:
+                parts.append(Waiting(float(_given(argument)) if step.seconds is None else step.seconds))
+        return parts[0] if len(parts) == 1 else Steps(parts)
+
+    def _refused(self, text: str, error: Exception, line_id: str = "", *, left_out: int = 0) -> ErrorMessage:
+        """Say and write down why a line cannot be carried out."""
+        why = f"{error}; the lines after it are left out" if left_out else str(error)
+        log.error("%s: %s", text, why, exc_info=error.__cause__)
+        self._logbook.note(text, line_id=line_id, failed=True)
         return refusal(why)
 
-    def _values(self) -> list[TagValue]:
-        """The process values as they are now."""
-        table = self._core().table
-        now = time.time()
-        return [_tag_value(table.specs[row], table.shown(row), now) for row in map(table.row_of, self._shown)]
+
+def _given(argument: Value | None) -> Value:
+    """The argument of a command whose steps take one: no line without it can be read."""
+    if argument is None:
+        raise CommandError("there is no argument")
+    return argument
 
 
 def refusal(why: str) -> ErrorMessage:
     """The answer to what a user cannot have."""
     return ErrorMessage(message=why, caller_error=True)
-
-
-def _tag_value(spec: TagSpec, value: bool | float | str | None, now: float) -> TagValue:
-    direction = _DIRECTIONS[spec.direction]
-    return TagValue(name=spec.name, tick_time=now, value=value, value_unit=spec.unit, direction=direction)

@@ -34,7 +34,14 @@ from engine.runs.runlog import RunRecord
 from engine.runs.state import ControlWord, RefusedError, RunState
 from engine.system import SYSTEM_TAGS, set_clock, set_method_status, set_run_clocks, set_state
 from engine.uod.skid import Skid
-from protocol.aggregator_messages import AggregatorMessage, ExecuteControlCommandMsg, InjectCodeMsg, MethodMsg
+from protocol.aggregator_messages import (
+    AggregatorMessage,
+    CancelMsg,
+    ExecuteControlCommandMsg,
+    ForceMsg,
+    InjectCodeMsg,
+    MethodMsg,
+)
 from protocol.engine_messages import (
     ControlStateMsg,
     EngineMessage,
@@ -114,6 +121,10 @@ class Runs:
                 return self.control(name)
             case InjectCodeMsg(pcode=pcode):
                 return self._commands.inject(pcode)
+            case CancelMsg(exec_id=line_id):
+                return self._commands.cancel(line_id)
+            case ForceMsg(exec_id=line_id):
+                return self._commands.force(line_id)
             case MethodMsg(method=method):
                 return self._save(method)
             case _:
@@ -148,6 +159,10 @@ class Runs:
         log.info("%s: the run is %s now", word, self.state.word.lower())
         self._show_state()
         return SuccessMessage()
+
+    def cancel_all(self) -> None:
+        """Cancel what users have set going, in a run or not; functions may set outputs when they are cancelled."""
+        self._commands.cancel_all()
 
     def stop(self) -> None:
         """End the run, if there is one: the engine ends."""
@@ -213,13 +228,13 @@ class Runs:
         new, self._new = self._new, False
         return new
 
-    def end_tick(self, core: Core, now: float, unix: float) -> None:
+    def end_tick(self, now: float, unix: float) -> None:
         """See to the archive, to the lines that are open, and to what users want to know."""
         run = self._run
         if run is not None and run.archive.due(now):
             self._write_row(run)
         # After the archive: a mark that is set here shall be seen before it is archived.
-        self._commands.tick(core, now, unix)
+        self._commands.tick(now, unix)
         if (state := self._instructions.state()) is not self._method_state:
             self._method_state = state
             self._send(MethodStateMsg(method_state=state))
@@ -283,6 +298,7 @@ class Runs:
         """End the run, and drive the outputs to their safe values; the state says so already."""
         if (run := self._run) is None:
             return
+        self.cancel_all()
         self._outputs.make_safe()
         if self._mark:
             self._write_row(run)
@@ -290,7 +306,7 @@ class Runs:
         self.errors.recent.clear()
         self._run = None
         log.info("run %s ends", run.id)
-        self._send_end(run.id, self._commands.end_run(self._unix), run.archive)
+        self._send_end(run.id, self._commands.end_run(), run.archive)
         self._instructions.end()
         set_method_status(self._core(), MethodStatusEnum.OK)
         self._notices.run_stopped(run.started, self._unix)

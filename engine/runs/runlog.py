@@ -22,23 +22,39 @@ class RunRecord:
         self._thinned = 0
         """So many of the oldest lines have no values any more."""
         self._new: dict[str, None] = {}
-        """The lines that are new or have ended since they were last taken."""
+        """The lines that have changed since they were last taken."""
 
     @property
     def log(self) -> RunLog:
         """The log as it is now."""
         return RunLog.model_construct(lines=list(self._lines.values()))
 
-    def begin(self, name: str, start: float, values: Sequence[TagValue]) -> str:
+    def begin(
+        self,
+        name: str,
+        start: float,
+        values: Sequence[TagValue],
+        *,
+        line_id: str = "",
+        forcible: bool = False,
+        cancellable: bool = False,
+    ) -> str:
         """Add a line that begins at `start`, unix seconds, and return its id."""
         line = RunLogLine(
-            id=str(uuid4()), command_name=name, start=start, end=None, progress=None,
-            start_values=list(values), end_values=[], forcible=False, cancellable=False, forced=False,
+            id=line_id or str(uuid4()), command_name=name, start=start, end=None, progress=None,
+            start_values=list(values), end_values=[], forcible=forcible, cancellable=cancellable, forced=False,
             cancelled=False, failed=False,
         )  # fmt: skip
         self._lines[line.id] = line
         self._changed(line.id, len(values))
         return line.id
+
+    def update(self, line_id: str, **what: float | bool | None) -> None:
+        """Change what is told of a line that goes on: `progress`, `forcible`, `forced`."""
+        line = self._lines.get(line_id)
+        if line is not None and any(getattr(line, name) != value for name, value in what.items()):
+            self._lines[line_id] = line.model_copy(update=what)
+            self._changed(line_id, 0)
 
     def end(
         self, line_id: str, end: float, values: Sequence[TagValue], *, failed: bool = False, cancelled: bool = False
@@ -46,8 +62,29 @@ class RunRecord:
         """End a line at `end`, unix seconds; one that the bound has taken is gone."""
         if line := self._lines.get(line_id):
             how = {"end": end, "end_values": list(values), "failed": failed, "cancelled": cancelled}
-            self._lines[line_id] = line.model_copy(update=how)
+            self._lines[line_id] = line.model_copy(update=how | {"forcible": False, "cancellable": False})
             self._changed(line_id, len(values))
+
+    def drop(self, line_id: str) -> None:
+        """Take a line out, as if it had never been."""
+        if line := self._lines.pop(line_id, None):
+            self._changed(line_id, -_values(line))
+
+    def adopt(self, lines: Iterable[RunLogLine]) -> None:
+        """Take over lines of another record."""
+        for line in lines:
+            self._lines[line.id] = line
+            self._changed(line.id, _values(line))
+
+    def name_of(self, line_id: str) -> str | None:
+        """What a line says; None where there is no such line."""
+        line = self._lines.get(line_id)
+        return None if line is None else line.command_name
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether anything has changed since the changes were last taken."""
+        return bool(self._new)
 
     def take_changed(self) -> list[RunLogLine]:
         """The lines that have changed since this was last asked."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.uod.faults import Finding, Path, did_you_mean
-from engine.uod.model import AccumulatedCv, Author, Command, Derived, Device, ProcessValue, Tag, Uod
+from engine.uod.model import AccumulatedCv, Author, Command, Derived, Device, ProcessValue, Step, Tag, Uod
 
 PARTS: dict[str, type[BaseModel]] = {"devices": Device, "tags": Tag, "derived": Derived, "commands": Command}
 """The sections of a UOD whose parts are named by their author."""
@@ -121,6 +121,8 @@ def _keys_at(path: Path) -> list[str]:
     if len(path) < 2:
         return keys_of(Uod)
     head = str(path[0])
+    if "steps" in path[2:-1]:
+        return keys_of(Step)
     parts = {"author": Author, "process_values": ProcessValue, "accumulated_cv": AccumulatedCv}
     return keys_of(parts.get(head) or PARTS[head])
 
@@ -131,7 +133,7 @@ def _leave_out(data: dict[str, Any], path: Path, kind: str) -> tuple[str, str] |
     if not inner or not (head in PARTS or head == "author" or kind == "extra_forbidden"):
         data.pop(head, None)
         return None
-    if head in PARTS and kind == "extra_forbidden":
+    if head in PARTS and kind == "extra_forbidden" and len(inner) == 2:
         data[head][inner[0]].pop(inner[-1], None)
         return None
     data[head].pop(inner[0], None)

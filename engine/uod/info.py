@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from engine.core.spec import TagSpec
 from engine.system import SYSTEM_TAGS, X_AXES
-from engine.uod.skid import CommandSpec, ProcessValueSpec, Skid
+from engine.uod.skid import ArgumentSpec, CommandSpec, ProcessValueSpec, Skid
 from engine.uod.units import compatible_units
 from protocol.engine_messages import UodInfoMsg
 from protocol.models import (
@@ -31,7 +31,7 @@ _NUMBER = r"(?P<number>-?[0-9]+[.][0-9]*?|-?[.][0-9]+|-?[0-9]+)"
 
 def uod_info(skid: Skid) -> UodInfoMsg:
     """Describe a skid, with the tags that the engine itself publishes beside the author's."""
-    commands = [_definition(skid, command) for command in skid.commands]
+    commands = [_definition(command) for command in skid.commands]
     tags = (*skid.tags, *SYSTEM_TAGS)
     return UodInfoMsg(
         readings=[_reading(skid, tags[value.tag], value) for value in skid.process_values],
@@ -59,6 +59,7 @@ def _reading(skid: Skid, tag: TagSpec, value: ProcessValueSpec) -> ReadingInfo:
             commands=[],
             command_options=None,
         )
+    argument = command.argument
     choices = list(tag.choices) if value.kind == "choice" else []
     call = ReadingCommand(
         command_id=str(uuid.uuid5(_IDS, f"{skid.name}/{value.kind}/{tag.name}")),
@@ -69,41 +70,42 @@ def _reading(skid: Skid, tag: TagSpec, value: ProcessValueSpec) -> ReadingInfo:
     return ReadingInfo(
         discriminator=f"reading_with_{value.kind}",
         tag_name=tag.name,
-        valid_value_units=list(command.units) or [""],
-        entry_data_type=None if choices else "str" if command.argument == "text" else "float",
+        valid_value_units=list(argument.units if argument else ()) or [""],
+        entry_data_type=None if choices else "str" if argument and argument.kind == "text" else "float",
         commands=[call],
         command_options={choice: f"{command.name}: {choice}" for choice in choices} or None,
     )
 
 
-def _definition(skid: Skid, command: CommandSpec) -> CommandDefinition:
+def _definition(command: CommandSpec) -> CommandDefinition:
     """A command with the pattern of its argument and an example for its users."""
-    tag = skid.tags[skid.outputs[command.output].tag]
-    example = f"{command.name}: {_example(tag, command)}"
+    argument = command.argument
+    example = command.name if argument is None else f"{command.name}: {_example(argument)}"
     docstring = f"# {command.description}\n{example}" if command.description else example
-    return CommandDefinition(name=command.name, validator=f"RNAP-v1-{_pattern(tag, command)}", docstring=docstring)
+    pattern = r"^$" if argument is None else _pattern(argument)
+    return CommandDefinition(name=command.name, validator=f"RNAP-v1-{pattern}", docstring=docstring)
 
 
-def _example(tag: TagSpec, command: CommandSpec) -> str:
-    if command.argument == "choice":
-        return next(iter(tag.choices))
-    if command.argument == "text":
+def _example(argument: ArgumentSpec) -> str:
+    if argument.kind == "choice":
+        return argument.choices[0]
+    if argument.kind == "text":
         return "a text"
-    number = next((limit for limit in (tag.maximum, tag.minimum) if limit is not None), 1.0)
-    return f"{number:g} {tag.unit or ''}".strip()
+    number = next((limit for limit in (argument.maximum, argument.minimum or None) if limit is not None), 1.0)
+    return f"{number:g} {argument.unit or ''}".strip()
 
 
-def _pattern(tag: TagSpec, command: CommandSpec) -> str:
+def _pattern(argument: ArgumentSpec) -> str:
     """The argument as a regular expression, in the very form that the aggregator's editor takes apart to complete units
     and choices (openpectus 0.1.1585, RegexNamedArgumentParser)."""
-    if command.argument == "text":
+    if argument.kind == "text":
         return r"^(?P<text>.+)$"
-    if command.argument == "choice":
-        choices = "|".join(re.escape(choice) for choice in tag.choices)
+    if argument.kind == "choice":
+        choices = "|".join(re.escape(choice) for choice in argument.choices)
         return rf"^(?P<option>({choices}|(|\+)+)(?<!\+))\s*$"
-    if not command.units:
+    if not argument.units:
         return rf"^\s*{_NUMBER}\s*$"
-    units = "|".join(re.escape(unit).replace("/", r"\/") for unit in command.units)
+    units = "|".join(re.escape(unit).replace("/", r"\/") for unit in argument.units)
     return rf"^\s*{_NUMBER}\s* ?(?P<number_unit>{units})?\s*$"
 
 

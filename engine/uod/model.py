@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, model_validator
 from pydantic import Tag as PydanticTag
+from pydantic.json_schema import SkipJsonSchema
+
+from engine.uod.function import METHODS
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
 """A finite number; booleans are none."""
@@ -25,6 +28,27 @@ def _plain(value: Any) -> Any:
 def _number_or_share(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(_plain(value), (int, float, str)):
         raise ValueError('expected a number, or a share of the span as "1%"')  # noqa: TRY004 - pydantic wants it so
+    return value
+
+
+ARGUMENT = "argument"
+"""Stands in a step for what follows the command's name."""
+
+
+def _number_or_argument(value: Any) -> Any:
+    if value != ARGUMENT and (isinstance(value, (bool, str)) or not isinstance(_plain(value), (int, float))):
+        raise ValueError("expected a number of seconds, or the word argument")
+    return value
+
+
+def _function(value: Any) -> Any:
+    if value is None:
+        return None
+    if not callable(value):
+        raise ValueError("expected a class; only a UOD in Python can give one")  # noqa: TRY004 - pydantic wants it so
+    missing = [name for name in METHODS if not callable(getattr(value, name, None))] if isinstance(value, type) else []
+    if missing:
+        raise ValueError(f"{value.__name__} has no method {missing[0]}; inherit from CommandFunction")
     return value
 
 
@@ -179,17 +203,60 @@ class AccumulatedCv(Strict):
     """The tag that holds the volume of the column."""
 
 
-class Command(Strict):
-    """A word that a user or a method gives to set a tag."""
+class Step(Strict):
+    """One step of a command: it sets an output, or it waits."""
 
-    sets: str
-    """The output that it sets."""
+    set: str | None = None
+    """The output that it sets; the next step comes when the device has taken the value."""
+    to: PlainValue | None = None
+    """The value, in the unit of the output, or one of its choices; `argument`: what follows the command's name."""
+    wait_s: Annotated[Number | Literal["argument"], BeforeValidator(_number_or_argument)] | None = None
+    """For how many seconds it waits; `argument`: for the time that follows the command's name, as 30 s or 2 min."""
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        if (self.set is None) == (self.wait_s is None):
+            raise ValueError("give either set, with to, or wait_s")
+        if (self.set is None) != (self.to is None):
+            raise ValueError("set and to belong together, as {set: VA01, to: Open}")
+        if not isinstance(self.wait_s, str) and self.wait_s is not None and self.wait_s <= 0:
+            raise ValueError("a wait is longer than 0 s")
+        return self
+
+
+class Command(Strict):
+    """A word that a user or a method gives: to set a tag, to go through steps, or to run a Python function."""
+
+    sets: str | None = None
+    """The output that it sets to what follows its name."""
+    steps: list[Step] | None = None
+    """What it does, one step after the other."""
+    runs: SkipJsonSchema[Annotated[Any, BeforeValidator(_function)]] = None
+    """In a Python UOD: a class (or a function that makes an object) with the methods of
+    `engine.uod.function.CommandFunction`."""
     argument: Literal["number", "choice", "text"] | None = None
-    """What follows the command's name; a choice where the tag has choices, else a number, if not given."""
+    """What follows the command's name. If not given: a choice where the tag has choices, else a number; with runs,
+    nothing."""
     units: list[str] = Field(default_factory=list[str])
-    """The units that a number may be given in; it is converted to the tag's unit."""
+    """The units that a number may be given in; it is converted to the tag's unit, with runs to the first of them."""
+    choices: list[Name] = Field(default_factory=list[str])
+    """With runs: the words that a choice may be."""
+    min: Number | None = None
+    """With runs: the least number that it takes."""
+    max: Number | None = None
+    """With runs: the greatest number that it takes."""
+    excludes: list[str] = Field(default_factory=list[str])
+    """The commands that cannot go on beside it: each of them is cancelled when it is given, and it when they are."""
     description: str = ""
     """Shown to users as the help of the command."""
+
+    @model_validator(mode="after")
+    def _one_of_three(self) -> Self:
+        if sum(part is not None for part in (self.sets, self.steps, self.runs)) != 1:
+            raise ValueError("give one of sets, steps and, in a Python UOD, runs")
+        if self.steps == []:
+            raise ValueError("a command has at least one step")
+        return self
 
 
 class ProcessValue(Strict):

@@ -74,7 +74,14 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
     made_by: dict[str, Path] = {name: (section,) for name, section in accumulators.section_of.items()} | guards.made_by
     found = check_derived(known, expressions, unsound, guards.interlocks)
     findings += guards.findings + [_where_it_is_asked_for(each, made_by) for each in found]
-    controls = Controls(draft, tags, outputs, made_by)
+
+    def is_text(name: str) -> bool | None:
+        socket = wiring.sockets[name]
+        if wiring.is_learned(socket):
+            return wiring.kind(socket) is Kind.TEXT
+        return isinstance(uod.tags[name].safe_value, str) or None
+
+    controls = Controls(draft, tags, outputs, made_by, is_text)
     findings += controls.findings
     if draft.broken or _errors(findings):
         return None, findings

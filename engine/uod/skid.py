@@ -8,6 +8,7 @@ from typing import Literal
 
 from drivers.contract import Options, Point
 from engine.core.spec import TagSpec
+from engine.uod.function import FunctionFactory
 from engine.uod.model import Author, Value
 
 TICK_MS = 100
@@ -94,16 +95,57 @@ class HeartbeatSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class CommandSpec:
-    """A command that sets an output."""
+class ArgumentSpec:
+    """What may follow the name of a command."""
 
-    name: str
+    kind: Literal["number", "choice", "text"]
+    unit: str | None = None
+    """The unit of a number that is given without one."""
+    units: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
+    """A unit that it may be given in -> scale and offset to `unit`."""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SetStep:
+    """Set an output and wait until its device has taken it."""
+
     output: int
     """index among the skid's outputs"""
-    argument: Literal["number", "choice", "text"]
-    units: Mapping[str, tuple[float, float]] = field(default_factory=dict[str, tuple[float, float]])
-    """A unit that the argument may have -> scale and offset to the tag's unit; without a unit it is in the tag's."""
+    value: Value | None = None
+    """In the tag's unit, or the text of a choice; None: the argument."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitStep:
+    """Let time go by."""
+
+    seconds: float | None = None
+    """None: the argument."""
+
+
+Step = SetStep | WaitStep
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """A word that users and methods may give."""
+
+    name: str
+    steps: tuple[Step, ...] = ()
+    """Gone through one after the other."""
+    argument: ArgumentSpec | None = None
+    function: FunctionFactory | None = None
+    """Makes the function for one invocation; there are no steps then."""
+    excludes: frozenset[str] = frozenset()
+    """The commands that it cancels when it is given."""
     description: str = ""
+
+    def sets(self, output: int) -> bool:
+        """Whether its argument goes to this output."""
+        return SetStep(output) in self.steps
 
 
 @dataclass(frozen=True, slots=True)

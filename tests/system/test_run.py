@@ -35,7 +35,7 @@ MODBUS_DEVICES = {
     "filtration.yaml": ("pump", "transmitter"),
     "modbus_only.yaml": ("pump",),
     "opcua_only.yaml": (),
-    "python_uod.py": ("transmitter",),
+    "python_uod.py": ("pump", "transmitter"),
 }
 
 

@@ -57,11 +57,18 @@ class Bench:
     """An engine whose links are up and whose devices take every value at once."""
 
     def __init__(
-        self, folder: Path, *, uod: str = UOD, kept: bool = False, at: float = 0.0, clock: float = UNIX
+        self,
+        folder: Path,
+        *,
+        uod: str = UOD,
+        name: str = "bench.yaml",
+        kept: bool = False,
+        at: float = 0.0,
+        clock: float = UNIX,
     ) -> None:
         """`kept`: what the engine keeps goes into a file of the folder. `at` is the time in seconds, and
         `clock` what the clock on the wall says at 0."""
-        file = folder / "bench.yaml"
+        file = folder / name
         file.write_text(uod)
         skid = read_uod(file).skid
         assert skid is not None

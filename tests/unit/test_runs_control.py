@@ -208,8 +208,8 @@ async def test_nothing_moves_when_one_of_several_lines_cannot_be_read(tmp_path: 
         (STOP, "no run is active; Stop needs one"),
         (ExecuteControlCommandMsg(name="Dance"), "no control command"),
         (InjectCodeMsg(pcode="# nothing"), "no command in it"),
-        (CancelMsg(exec_id="x"), "CancelMsg"),
-        (ForceMsg(exec_id="x"), "ForceMsg"),
+        (CancelMsg(exec_id="x"), "no line 'x'"),
+        (ForceMsg(exec_id="x"), "no line 'x'"),
     ],
 )  # fmt: skip
 async def test_what_cannot_be_had_is_refused_with_the_reason(

@@ -12,7 +12,7 @@ from engine.core.spec import Direction, Event, FromEngine, FromExpression, FromP
 from engine.uod.draft import draft_of
 from engine.uod.faults import key_of
 from engine.uod.resolve import resolve
-from engine.uod.skid import CommandSpec, OutputSpec, ProcessValueSpec, Skid
+from engine.uod.skid import ArgumentSpec, CommandSpec, OutputSpec, ProcessValueSpec, SetStep, Skid
 
 SIM = {"driver": "simulated"}
 
@@ -228,9 +228,10 @@ def test_a_command_takes_the_units_that_its_author_allows_or_all_that_fit() -> N
         commands={"Any": {"sets": "P"}, "Minutes": {"sets": "P", "units": ["L/min"]}},
     )
 
+    every = {"L/h": (1.0, 0.0), "L/min": (60.0, 0.0), "L/d": (1 / 24, 0.0)}
     assert found.commands == (
-        CommandSpec("Any", 0, "number", {"L/h": (1.0, 0.0), "L/min": (60.0, 0.0), "L/d": (1 / 24, 0.0)}),
-        CommandSpec("Minutes", 0, "number", {"L/min": (60.0, 0.0)}),
+        CommandSpec("Any", (SetStep(0),), ArgumentSpec("number", "L/h", every)),
+        CommandSpec("Minutes", (SetStep(0),), ArgumentSpec("number", "L/h", {"L/min": (60.0, 0.0)})),
     )
 
 
@@ -253,7 +254,8 @@ def test_a_process_value_finds_its_command_or_gets_one() -> None:
         ],
     )
 
-    assert [(command.name, command.argument) for command in found.commands[3:]] == [("C", "choice"), ("D", "text")]
+    made = [(command.name, command.argument.kind) for command in found.commands[3:] if command.argument]
+    assert made == [("C", "choice"), ("D", "text")]
     assert found.process_values == (
         ProcessValueSpec(0, "entry", 1),
         ProcessValueSpec(0, "entry", 0),

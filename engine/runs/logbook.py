@@ -1,0 +1,119 @@
+"""The run log as it is kept and sent: the lines of a run, or outside of runs what is going on and what waits for one.
+
+What is over outside of a run is in no log: there is none that it could belong to.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from uuid import uuid4
+
+from engine.core.core import Core
+from engine.core.spec import Direction, TagSpec
+from engine.runs.journal import Journal
+from engine.runs.runlog import RunRecord
+from engine.system import SYSTEM_TAGS
+from engine.uod.skid import Skid
+from protocol.engine_messages import EngineMessage, QueuedRunLogMsg, RunLogMsg
+from protocol.models import RunLog, TagDirection, TagValue
+
+_DIRECTIONS = {
+    Direction.INPUT: TagDirection.Input,
+    Direction.OUTPUT: TagDirection.Output,
+    Direction.BOTH: TagDirection.Output,
+    Direction.NA: TagDirection.NA,
+}
+
+
+class Logbook:
+    """Keeps the lines with the process values at their start and end, and tells what has changed."""
+
+    def __init__(
+        self, skid: Skid, core: Callable[[], Core], send: Callable[[EngineMessage], None], journal: Journal
+    ) -> None:
+        self._core = core
+        self._send = send
+        self._journal = journal
+        self._shown = list(dict.fromkeys((*skid.tags, *SYSTEM_TAGS)[value.tag].name for value in skid.process_values))
+        self.unix = time.time()
+        """When everything happens that is told now: the time of the latest tick, in unix seconds."""
+        self._run: str | None = None
+        self._record = RunRecord()
+
+    @property
+    def in_run(self) -> bool:
+        return self._run is not None
+
+    def begin_run(self, run_id: str, record: RunRecord | None = None) -> None:
+        """Keep the log of a run from here on, or go on with it; what is going on now becomes part of it."""
+        before, self._record = self._record, record or RunRecord()
+        self._record.adopt(before.log.lines)
+        self._run = run_id
+
+    def end_run(self) -> RunLog:
+        """Cancel what is open and return the whole log."""
+        record, self._record = self._record, RunRecord()
+        self._run = None
+        record.cancel_open(self.unix)
+        return record.log
+
+    def message(self) -> RunLogMsg | QueuedRunLogMsg | None:
+        """The log as it is now; None outside of a run when there is nothing in it."""
+        log = self._record.log
+        if self._run is not None:
+            return RunLogMsg(id=self._run, run_id=self._run, runlog=log)
+        return QueuedRunLogMsg(runlog=log) if log.lines else None
+
+    # Lines
+
+    def begin(self, text: str, *, line_id: str, forcible: bool = False, cancellable: bool = False) -> None:
+        """Something begins."""
+        values = self._values() if self.in_run else ()
+        self._record.begin(text, self.unix, values, line_id=line_id, forcible=forcible, cancellable=cancellable)
+
+    def update(self, line_id: str, **what: float | bool | None) -> None:
+        """Something has changed in a line (`RunRecord.update`)."""
+        self._record.update(line_id, **what)
+
+    def end(self, line_id: str, *, failed: bool = False, cancelled: bool = False) -> None:
+        """It is over."""
+        if self.in_run:
+            self._record.end(line_id, self.unix, self._values(), failed=failed, cancelled=cancelled)
+        else:
+            self._record.drop(line_id)
+
+    def drop(self, line_id: str) -> None:
+        """It has never begun, and will not."""
+        self._record.drop(line_id)
+
+    def note(self, text: str, *, line_id: str = "", failed: bool = False) -> None:
+        """Something took no time, or was not possible."""
+        if self.in_run:
+            line_id = line_id or str(uuid4())
+            self.begin(text, line_id=line_id)
+            self.end(line_id, failed=failed)
+
+    def text_of(self, line_id: str) -> str | None:
+        """What a line says; None where there is no such line."""
+        return self._record.name_of(line_id)
+
+    def tell(self) -> None:
+        """Send and keep what has changed."""
+        if not self._record.is_changed:
+            return
+        changed = self._record.take_changed()
+        if self._run is not None:
+            for line in changed:
+                self._journal.line(self._run, line)
+        self._send(self.message() or QueuedRunLogMsg(runlog=RunLog.empty()))
+
+    def _values(self) -> list[TagValue]:
+        """The process values as they are now."""
+        table = self._core().table
+        return [_tag_value(table.specs[row], table.shown(row), self.unix) for row in map(table.row_of, self._shown)]
+
+
+def _tag_value(spec: TagSpec, value: bool | float | str | None, unix: float) -> TagValue:
+    direction = _DIRECTIONS[spec.direction]
+    return TagValue(name=spec.name, tick_time=unix, value=value, value_unit=spec.unit, direction=direction)
