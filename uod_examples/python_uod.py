@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 WORD_ORDERS = ("ABCD", "CDAB", "BADC", "DCBA")
 """The transmitter shows its conductivity four times, so that a user can find out what their PLC expects."""
 
+TOTALISER_WRAPS_L = 2**32 / 1000
+"""The totaliser counts millilitres in 32 bits."""
+
 
 class Dose(CommandFunction):
     """Pumps a volume through the filter, counted by the totaliser: `Dose: 2 L`."""
@@ -35,8 +38,8 @@ class Dose(CommandFunction):
         total = context.read("FQ01").value
         if total is None:
             return None  # a reading that is missing for a moment does no harm
-        passed = float(total) - self.before
-        if context.elapsed_s > 30 and passed <= 0:
+        passed = (float(total) - self.before) % TOTALISER_WRAPS_L
+        if context.elapsed_s > 30 and passed == 0:
             raise RuntimeError("nothing has flowed for 30 s; look at the pump and the valves")
         return passed / self.volume
 
