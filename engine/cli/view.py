@@ -14,6 +14,7 @@ from rich.text import Text
 
 from drivers.contract import Quality
 from engine.engine import Engine
+from engine.links import DeviceState
 from engine.timing import in_words
 from protocol.models import SystemStateEnum
 
@@ -85,6 +86,9 @@ class LiveView:
         for link in self._engine.links:
             line.append(f"{link.name} ", "bold")
             line.append(f"{link.state}", "green" if link.up else "red")
+            ailing = [f"{device} {state}" for device, state in link.devices.items() if state is not DeviceState.UP]
+            if link.up and ailing:
+                line.append(f" ({', '.join(ailing)})", "yellow")
             line.append(f" {link.counters.reads} readings  {link.trouble}  ")
         return line
 

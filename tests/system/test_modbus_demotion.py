@@ -8,7 +8,7 @@ from pathlib import Path
 from drivers.contract import Point, Quality
 from drivers.modbus.driver import ModbusRtu
 from drivers.modbus.options import PointOptions, RtuDeviceOptions
-from engine.links import Link, LinkState
+from engine.links import DeviceState, Link, LinkState
 from tests.clock import Clock
 from tests.system.modbus_servers import PtyLine, pymodbus_server, serving
 
@@ -46,10 +46,11 @@ async def test_a_silent_device_on_a_serial_line_rests_and_the_other_keeps_its_ra
         working = asyncio.create_task(link.run())
         while pump.replies < READINGS:
             await asyncio.sleep(0.005)  # a counter is a plain field
-        image, state = driver.image, link.state
+        image, state, devices_are = driver.image, link.state, dict(link.devices)
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
     assert state is LinkState.DEGRADED
+    assert devices_are == {"pump": DeviceState.UP, "valve": DeviceState.DEMOTED}
     assert image.quality.tolist() == [Quality.GOOD, Quality.BAD]
     assert 2 <= valve.timeouts <= PROBES
     assert valve.silences == valve.timeouts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from drivers.simulated import Simulated
 from engine.engine import Engine
 from engine.uod.reader import read_uod
 from engine.uplinks.contract import TagsFrame, UplinkStatus
-from protocol.engine_messages import EngineMessage
+from protocol.engine_messages import EngineMessage, ErrorLogMsg
 
 UOD = """\
 uod: Bench
@@ -38,6 +39,7 @@ class Listener:
         self.status = UplinkStatus()
         self.values: dict[str, Any] = {}
         self.frames = 0
+        self.errors: list[str] = []
         self.closed = False
         self._more = asyncio.Event()
 
@@ -49,13 +51,20 @@ class Listener:
             self.frames += 1
             self.values |= {tag["name"]: tag["value"] for tag in json.loads(item.tags)}
             self._more.set()
+        elif isinstance(item, ErrorLogMsg):
+            self.errors += [entry.message for entry in item.log.entries]
+            self._more.set()
 
     async def close(self) -> None:
         self.closed = True
 
     async def until_frames(self, count: int) -> None:
-        async with asyncio.timeout(10):
-            while self.frames < count:
+        await self.until(lambda: self.frames >= count)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until what was heard, or has happened meanwhile, is as wanted."""
+        async with asyncio.timeout(20):
+            while not condition():
                 self._more.clear()
                 await self._more.wait()
 
@@ -127,6 +136,22 @@ async def test_an_uplink_that_fails_holds_up_nobody(engine: Engine, caplog: pyte
     stop.set()
     await asyncio.wait_for(running, 5)
     assert "broken failed: no way out" in caplog.text
+
+
+async def test_a_device_that_goes_is_one_entry_in_the_error_log_and_one_change_of_its_status(engine: Engine) -> None:
+    listener = Listener()
+    engine.uplinks.append(listener)
+    stop = asyncio.Event()
+    running = asyncio.create_task(engine.run(stop))
+    await listener.until(lambda: listener.values.get("gone Status") == "down" and bool(listener.errors))
+    assert listener.values["box Status"] == "up"
+    gone = engine.links[1]
+    await listener.until(lambda: gone.counters.broken >= 3)
+    stop.set()
+    await asyncio.wait_for(running, 10)
+    assert [error for error in listener.errors if "gone" in error] == [
+        "down: gone: nothing answers on simulated gone; set answers: true to plug it in"
+    ]
 
 
 async def test_who_we_are_is_what_the_uod_says(engine: Engine) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from array import array
 from collections.abc import Callable
 from itertools import pairwise
+from random import Random
 from typing import Any
 
 import pytest
@@ -189,6 +191,32 @@ async def test_values_grow_old_in_a_computer_that_is_suspended_though_its_monoto
     assert "this computer was suspended for 3600 s" in caplog.text
     last = {tag["name"]: tag["value"] for frame in skid.frames for tag in json.loads(frame.tags)}
     assert last["T"] is None
+
+
+async def test_over_a_day_of_ticks_that_take_their_time_and_sleeps_that_are_too_long_nothing_drifts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ticks, tick_s = 86_400, 1.1
+    clocks = Clocks(ticks)
+    monkeypatch.setattr(scan, "time", clocks)
+    monkeypatch.setattr(scan, "asyncio", clocks)
+    cycle = Scan(SYSTEM_TAGS, [], tick_s, lambda _: None)
+    chance = Random(7)
+    sleep, at = clocks.sleep, array("d")
+
+    async def oversleep(seconds: float) -> None:
+        await sleep(seconds + chance.uniform(0, 0.01))
+
+    def tick(now: float, _unix: float) -> None:
+        at.append(now)
+        clocks.pass_by(chance.uniform(0, 0.5))
+
+    monkeypatch.setattr(clocks, "sleep", oversleep)
+    monkeypatch.setattr(cycle, "tick", tick)
+    with pytest.raises(asyncio.CancelledError):
+        await cycle.run()
+    assert cycle.counters.overruns == 0
+    assert all(-1e-6 < now - 1000 - place * tick_s < 0.011 for place, now in enumerate(at))
 
 
 async def test_how_late_a_tick_begins_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
