@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.worker import ROOT
+from uod_examples.skid.nodes import NODES
 
 SKIDLINK = Path(sys.executable).with_name("skidlink")
 LINKS = {"modbus": (1, 10, 25, 50), "opcua": (1, 5, 10, 20)}
@@ -48,37 +49,29 @@ class Taken:
 
 
 @contextmanager
-def running(*command: str | Path, pipe: bool = False) -> Generator[subprocess.Popen[str]]:
-    """A process until the block ends; with `pipe` its ends are ours."""
-    end = subprocess.PIPE if pipe else subprocess.DEVNULL
-    process = subprocess.Popen(command, stdin=end, stdout=end, stderr=subprocess.DEVNULL, text=True, cwd=ROOT)
+def devices(kind: str, number: int) -> Generator[list[int]]:
+    """The ports of so many devices."""
+    command = (sys.executable, "-m", "bench.scale_devices", kind, str(number))
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not line:
+            raise RuntimeError("the devices do not start")
+        yield json.loads(line)
+    finally:
+        process.communicate()  # closes its input
+
+
+@contextmanager
+def engine(file: Path) -> Generator[subprocess.Popen[bytes]]:
+    """The engine on a UOD, until the block ends."""
+    command = (SKIDLINK, "run", file, "--plain", "--output", "-")
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
     try:
         yield process
     finally:
         process.kill()
-        process.communicate()
-
-
-def said(process: subprocess.Popen[str]) -> Any:
-    """The next line of a process, as JSON. Raises `RuntimeError` when it has died."""
-    line = process.stdout.readline() if process.stdout else ""
-    if not line:
-        raise RuntimeError(f"{process.args} has died")
-    return json.loads(line)
-
-
-@contextmanager
-def devices(kind: str, number: int) -> Generator[list[int]]:
-    """The ports of so many devices."""
-    far_ends = (sys.executable, "-m", "bench.scale_devices", kind, str(number))
-    if kind == "modbus":
-        with running(*far_ends, pipe=True) as process:
-            yield said(process)
-        return
-    with running(sys.executable, "-m", "bench.opcua_server", pipe=True) as server:
-        port = said(server)["port"]
-        with running(*far_ends, str(port), pipe=True) as process:
-            yield said(process)
+        process.wait()
 
 
 def uod(kind: str, ports: Sequence[int]) -> dict[str, Any]:
@@ -95,7 +88,7 @@ def uod(kind: str, ports: Sequence[int]) -> dict[str, Any]:
                 "security": "none",
             }
         for tag in range(TAGS):
-            place = {"holding": tag} if kind == "modbus" else {"node": f"nsu=urn:skid;s=D{tag}"}
+            place = {"holding": tag} if kind == "modbus" else {"node": NODES[tag % len(NODES)].node_id}
             found["tags"][f"T{link} {tag}"] = {"device": device, **place}
     return found
 
@@ -105,14 +98,14 @@ def measured(kind: str, number: int) -> Taken:
     with tempfile.TemporaryDirectory() as folder, devices(kind, number) as ports:
         file = Path(folder) / "uod.yaml"
         file.write_text(json.dumps(uod(kind, ports)))
-        with running(SKIDLINK, "run", file, "--plain", "--output", "-") as engine:
-            proc = Path("/proc") / str(engine.pid)
+        with engine(file) as process:
+            proc = Path("/proc") / str(process.pid)
             time.sleep(SETTLE_S)
             before, began = cpu_s(proc), time.monotonic()
             time.sleep(MEASURE_S)
             used, lasted = cpu_s(proc) - before, time.monotonic() - began
-            if engine.poll() is not None:
-                raise RuntimeError(f"the engine with {number} {kind} links has ended with {engine.returncode}")
+            if process.poll() is not None:
+                raise RuntimeError(f"the engine with {number} {kind} links has ended with {process.returncode}")
             return Taken(
                 links=number,
                 rss_mib=int((proc / "statm").read_text().split()[1]) * _PAGE / 2**20,

@@ -1,7 +1,7 @@
-"""The far ends of `bench.scale`: `python -m bench.scale_devices modbus N` or `... opcua N PORT`, a process of its own.
+"""The far ends of `bench.scale`: `python -m bench.scale_devices modbus N` or `... opcua N`, a process of its own.
 
 N Modbus TCP slaves, each on a port of its own, whose registers hold another value at every reading; or N ports that
-lead to one OPC UA server. Says at which ports it listens, then serves until it is ended.
+lead to the OPC UA server of the simulated skid. Says at which ports it listens, then serves until its input ends.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import json
 import struct
 import sys
 from itertools import count
+
+from uod_examples.skid import Skid
 
 
 async def slave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -37,18 +39,19 @@ async def passed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.close()
 
 
-async def serve(kind: str, number: int, port: int) -> None:
-    """Serve until the process is ended."""
+async def serve(kind: str, number: int) -> None:
+    """Serve until the input ends."""
+    async with Skid(modbus=False, opcua=kind == "opcua", paused=True) as skid:
 
-    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        there, back = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(passed(reader, back), passed(there, writer))
+        async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            there, back = await asyncio.open_connection("127.0.0.1", skid.opcua.port)
+            await asyncio.gather(passed(reader, back), passed(there, writer))
 
-    client = slave if kind == "modbus" else forward
-    servers = [await asyncio.start_server(client, "127.0.0.1", 0) for _ in range(number)]
-    print(json.dumps([server.sockets[0].getsockname()[1] for server in servers]), flush=True)
-    await asyncio.Event().wait()
+        client = slave if kind == "modbus" else forward
+        servers = [await asyncio.start_server(client, "127.0.0.1", 0) for _ in range(number)]
+        print(json.dumps([server.sockets[0].getsockname()[1] for server in servers]), flush=True)
+        await asyncio.to_thread(sys.stdin.read)
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]) if len(sys.argv) > 3 else 0))
+    asyncio.run(serve(sys.argv[1], int(sys.argv[2])))

@@ -144,7 +144,7 @@ class RealRecords:
         run_log = await self._aggregator.get(f"{path}/run_log")
         runs = await self._aggregator.get("/api/recent_runs/")
         return Record(
-            samples=[(value["tick_time"], value["value"]) for value in values],
+            samples=[(value["tick_time"], value.get("value")) for value in values],
             archive=archive["content"],
             run_log=[line["id"] for line in run_log["lines"]],
             count=sum(each["run_id"] == run for each in runs),

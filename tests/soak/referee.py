@@ -71,6 +71,8 @@ class Referee:
         """Tag -> the value that was published last."""
         self.sick: dict[str, list[Span]] = {bus: [] for bus in servers}
         """Bus -> when something was wrong with it, until it was known to be well again."""
+        self.sick_tags: dict[str, list[Span]] = {}
+        """Tag -> the same, of a tag whose own place was refused."""
         self.strain: list[Span] = []
         """When the computer had too much to do."""
         self._tags = {tag.name: tag for tag in tags}
@@ -129,12 +131,15 @@ class Referee:
         """Let go of what has long passed."""
         for bus, spans in self.sick.items():
             self.sick[bus] = [span for span in spans if span.end >= before]
+        for tag, spans in self.sick_tags.items():
+            self.sick_tags[tag] = [span for span in spans if span.end >= before]
         self.strain = [span for span in self.strain if span.end >= before]
 
     def _judge_standing(self, tag: SoakTag, shown: Value, low: float, high: float) -> None:
         self.verdict.standing += 1
         prompt_s = PROMPT_S + tag.every_s
-        well = self.well(tag.bus, low - prompt_s - 1.0, high)
+        start = low - prompt_s - 1.0
+        well = self.well(tag.bus, start, high) and not _overlaps(self.sick_tags.get(tag.name, ()), start, high)
         if well:
             self.verdict.prompt += 1
             if not self.was_shown(tag, shown, low - prompt_s, high):

@@ -44,7 +44,8 @@ LAG_S = 3.0
 """No longer is a message on its way from the engine to here."""
 QUIET_S = 1.5
 """No message for so long: what stands is judged all the same."""
-AGREE_WITHIN_S = 30.0
+AGREE_WITHIN_S = 90.0
+"""Longer than the minute after which what a device has refused is asked for again."""
 WARM_S = 45.0
 """Memory that is taken at first is no leak: caches fill, each kind of fault comes for the first time."""
 RSS_ALLOWED_MIB = 4.0
