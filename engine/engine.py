@@ -15,6 +15,7 @@ from engine.core.core import Core
 from engine.counters import CounterTags
 from engine.links import Link
 from engine.outputs import Outputs
+from engine.runs.archive_files import ArchiveFiles
 from engine.runs.control import Runs
 from engine.runs.instructions import NoInstructions
 from engine.runs.journal import Journal
@@ -46,21 +47,24 @@ def engine_name(skid: Skid) -> str:
 class Engine:
     """Runs a skid. It is also what uplinks may ask of it (`engine.uplinks.contract.Engine`)."""
 
-    def __init__(self, skid: Skid, store: Store | None = None) -> None:
+    def __init__(self, skid: Skid, store: Store | None = None, archive: ArchiveFiles | None = None) -> None:
         """Plan everything. Raises `DriverError` when a driver cannot be had.
 
-        Without a store nothing of a run outlives a crash. The store is started and closed by `run`.
+        Without a store nothing of a run outlives a crash, and without an archive no file of a run is written. Both are
+        started and closed by `run`.
         """
         self.skid = skid
         self.store = store or Store()
+        self._archive = archive
         self.links = [
             Link(spec.name, driver_class(spec.driver)(spec.devices, spec.points), spec.devices) for spec in skid.links
         ]
         self.uplinks: list[Uplink] = []
         self.outputs = Outputs(skid, self.links, self._show_output, self._is_controlled)
         self.runs = Runs(
-            skid, lambda: self.scan.core, self.outputs, self.links, self._send, Journal(self.store), NoInstructions()
-        )
+            skid, lambda: self.scan.core, self.outputs, self.links, self._send, Journal(self.store), NoInstructions(),
+            archive,
+        )  # fmt: skip
         self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send, self)
         self._counters = CounterTags(skid.counters, self.links, self.scan)
         self._statuses = StatusTags(self.links)
@@ -76,9 +80,13 @@ class Engine:
             now = time.monotonic()
             self.scan.stamp_after(self.runs.take_up(now, time.time()), now)
             self.store.start()
+            if self._archive is not None:
+                self._archive.start()
             try:
                 await self._work(stop)
             finally:
+                if self._archive is not None:
+                    await self._archive.close()
                 await self.store.close()
 
     async def _work(self, stop: asyncio.Event) -> None:

@@ -17,6 +17,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Generator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
@@ -28,6 +29,7 @@ RETRY_S: Final = 1.0
 KEPT_IN_TROUBLE: Final = 10_000
 """So much work is kept while the disk takes none; beyond that the oldest is given up."""
 CLOSE_WITHIN_S: Final = 2.0
+ANSWER_WITHIN_S: Final = 10.0
 _TABLES: Final = (
     """
 CREATE TABLE entry(
@@ -114,6 +116,21 @@ class Store:
 
         self._work.put(ask)
         return await answer
+
+    def wait_for(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Ask something from another thread, and wait. Raises what the question raises, and `TimeoutError`."""
+        answer: Future[Answer] = Future()
+
+        def ask(connection: sqlite3.Connection) -> None:
+            if answer.done():
+                return  # a disk in trouble has it done again
+            try:
+                answer.set_result(question(connection))
+            except sqlite3.Error as error:
+                answer.set_exception(error)
+
+        self._work.put(ask)
+        return answer.result(ANSWER_WITHIN_S)
 
     async def close(self) -> None:
         """Write what is left and close the file; give up on a disk that takes longer than two seconds."""

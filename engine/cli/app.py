@@ -65,6 +65,25 @@ OutboxKeep = Annotated[
     float,
     typer.Option(metavar="DAYS", min=0, help="Samples that have waited for longer are given up."),
 ]
+Archive = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FOLDER",
+        file_okay=False,
+        help="Where each run is written as a file; if not given, beside what waits for the aggregator.",
+    ),
+]
+ArchiveParquet = Annotated[
+    bool, typer.Option("--archive-parquet", help="Write each run as a Parquet file, too, with the exact values.")
+]
+ArchiveKeep = Annotated[float, typer.Option(metavar="DAYS", min=0, help="Archives that are older are deleted.")]
+ArchiveLimit = Annotated[
+    int, typer.Option(metavar="MIB", min=1, help="When all archives take more than this, the oldest are deleted.")
+]
+ArchiveMinFree = Annotated[
+    int,
+    typer.Option(metavar="MIB", min=0, help="When the disk has less room than this, the oldest archives are deleted."),
+]
 Output = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write each message as a line of JSON; - is the standard output."),
@@ -89,6 +108,11 @@ def run(
     outbox_sync_ms: OutboxSync = 200,
     outbox_limit_mb: OutboxLimit = 512,
     outbox_keep_days: OutboxKeep = 14,
+    archive: Archive = None,
+    archive_parquet: ArchiveParquet = False,
+    archive_keep_days: ArchiveKeep = 365,
+    archive_limit_mb: ArchiveLimit = 4096,
+    archive_min_free_mb: ArchiveMinFree = 500,
     output: Output = None,
     duration: Duration = None,
     set_: Set = None,
@@ -104,6 +128,8 @@ def run(
         aggregator=aggregator, secret=secret, secret_file=secret_file,
         outbox=outbox, outbox_sync_ms=outbox_sync_ms,
         outbox_limit_mb=outbox_limit_mb, outbox_keep_days=outbox_keep_days,
+        archive=archive, archive_parquet=archive_parquet, archive_keep_days=archive_keep_days,
+        archive_limit_mb=archive_limit_mb, archive_min_free_mb=archive_min_free_mb,
         output=output, duration_s=duration, plain=plain, verbose=verbose,
     )  # fmt: skip
     raise typer.Exit(run_uod(uod, set_ or [], session, loop))
@@ -118,6 +144,11 @@ def demo(
     outbox_sync_ms: OutboxSync = 200,
     outbox_limit_mb: OutboxLimit = 512,
     outbox_keep_days: OutboxKeep = 14,
+    archive: Archive = None,
+    archive_parquet: ArchiveParquet = False,
+    archive_keep_days: ArchiveKeep = 365,
+    archive_limit_mb: ArchiveLimit = 4096,
+    archive_min_free_mb: ArchiveMinFree = 500,
     output: Output = None,
     duration: Duration = None,
     plain: Plain = False,
@@ -131,6 +162,8 @@ def demo(
         aggregator=aggregator, secret=secret, secret_file=secret_file,
         outbox=outbox, outbox_sync_ms=outbox_sync_ms,
         outbox_limit_mb=outbox_limit_mb, outbox_keep_days=outbox_keep_days,
+        archive=archive, archive_parquet=archive_parquet, archive_keep_days=archive_keep_days,
+        archive_limit_mb=archive_limit_mb, archive_min_free_mb=archive_min_free_mb,
         output=output, duration_s=duration, plain=plain, verbose=verbose,
     )  # fmt: skip
     raise typer.Exit(run_demo(session))

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -24,11 +25,14 @@ from engine.cli.screen import console_for, log_to
 from engine.cli.session import Session
 from engine.cli.view import LiveView, PlainView
 from engine.engine import Engine, engine_name
+from engine.runs.archive_files import ArchiveFiles
+from engine.runs.archive_folder import ArchiveError, ArchiveFolder, ArchiveRule
 from engine.store import Store, StoreError
 from engine.timing import TIMED, in_words
 from engine.uod.reader import read_uod
 from engine.uod.skid import Skid
 from engine.uplinks.contract import Uplink, UplinkError
+from engine.uplinks.entries import undelivered_runs
 from engine.uplinks.registry import uplink_class
 
 log = logging.getLogger("skidlink.cli")
@@ -58,9 +62,10 @@ async def run_skid(skid: Skid, session: Session, operator: Operator | None = Non
     console = console_for(sys.stdout if session.shows_table else sys.stderr)
     log_to(console, verbose=session.verbose)
     try:
-        engine = Engine(skid, _store(session, skid))
+        store = _store(session, skid)
+        engine = Engine(skid, store, _archive(session, skid, store))
         engine.uplinks.extend(_uplinks(session, engine))
-    except (DriverError, UplinkError, StoreError) as error:
+    except (DriverError, UplinkError, StoreError, ArchiveError) as error:
         log.error("%s", error)  # noqa: TRY400  # the sentence is for its reader, a traceback is not
         return 1
     # The full collections to come need not look through what stays: of 100,000 objects one takes 70 ms, many ticks.
@@ -92,8 +97,37 @@ def _store(session: Session, skid: Skid) -> Store:
     """Where a run is kept for an aggregator; without one there are no runs. Raises `StoreError`."""
     if session.aggregator is None:
         return Store()
-    folder = session.kept.folder or user_state_path("skidlink", appauthor=False)
-    return Store(folder / f"{quote(engine_name(skid), safe=' ')}.sqlite3", sync_ms=session.kept.sync_ms)
+    return Store(_state(session) / f"{_file_name(skid)}.sqlite3", sync_ms=session.kept.sync_ms)
+
+
+def _archive(session: Session, skid: Skid, store: Store) -> ArchiveFiles | None:
+    """Where runs are written, one folder an engine; nowhere without an aggregator. Raises `ArchiveError`."""
+    if session.aggregator is None:
+        return None
+    archived = session.archived
+    rule = ArchiveRule(
+        keep_s=archived.keep_days * 86_400,
+        limit_bytes=archived.limit_mb * 2**20,
+        min_free_bytes=archived.min_free_mb * 2**20,
+    )
+
+    def undelivered() -> set[str] | None:
+        try:
+            return store.wait_for(undelivered_runs)
+        except (sqlite3.Error, TimeoutError) as error:
+            log.warning("no archive is deleted, as it is not known what waits for the aggregator: %s", error)
+            return None
+
+    path = (archived.folder or _state(session) / "archives") / _file_name(skid)
+    return ArchiveFiles(ArchiveFolder(path, rule, undelivered), parquet=archived.parquet)
+
+
+def _state(session: Session) -> Path:
+    return session.kept.folder or user_state_path("skidlink", appauthor=False)
+
+
+def _file_name(skid: Skid) -> str:
+    return quote(engine_name(skid), safe=" ")
 
 
 def _uplinks(session: Session, engine: Engine) -> list[Uplink]:

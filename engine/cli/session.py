@@ -20,12 +20,27 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Archived:
+    """How the archives of runs are kept."""
+
+    folder: Path | None
+    """None: beside what waits for the aggregator."""
+    parquet: bool
+    keep_days: float
+    limit_mb: int
+    """MiB"""
+    min_free_mb: int
+    """MiB"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """How to run."""
 
     aggregator: str | None
     secret: str
     kept: Kept
+    archived: Archived
     output: Path | None
     duration_s: float | None
     plain: bool
@@ -50,6 +65,11 @@ def make_session(
     outbox_sync_ms: int,
     outbox_limit_mb: int,
     outbox_keep_days: float,
+    archive: Path | None,
+    archive_parquet: bool,
+    archive_keep_days: float,
+    archive_limit_mb: int,
+    archive_min_free_mb: int,
     output: Path | None,
     duration_s: float | None,
     plain: bool,
@@ -60,6 +80,13 @@ def make_session(
         aggregator=aggregator,
         secret=secret_file.read_text().strip() if secret_file else secret,
         kept=Kept(folder=outbox, sync_ms=outbox_sync_ms, limit_mb=outbox_limit_mb, days=outbox_keep_days),
+        archived=Archived(
+            folder=archive,
+            parquet=archive_parquet,
+            keep_days=archive_keep_days,
+            limit_mb=archive_limit_mb,
+            min_free_mb=archive_min_free_mb,
+        ),
         output=output,
         duration_s=duration_s,
         plain=plain,

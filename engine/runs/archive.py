@@ -62,6 +62,18 @@ class ArchiveRows:
     def __init__(self, specs: Sequence[TagSpec], table: Table) -> None:
         self.table = table
         self._order = [table.row_of(spec.name) for spec in specs]
+        self.names = [_column(spec) for spec in specs]
+        self.kinds = [TagKind(int(table.kinds[row])) for row in self._order]
+
+    def values(self) -> list[Any]:
+        """All tags as they are now, exact; None where one has no value."""
+        table = self.table
+        values: list[Any] = []
+        for kind in TagKind:
+            values += _values(kind, table)
+        for row in (table.quality >= Quality.STALE).nonzero()[0].tolist():
+            values[row] = None
+        return [values[row] for row in self._order]
 
     def row(self, unix: float) -> str:
         """All tags as they are at `unix`."""
@@ -92,17 +104,22 @@ def _column(spec: TagSpec) -> str:
 
 
 def _cells(kind: TagKind, table: Table) -> list[str]:
-    values: Sequence[Any] = table.columns[kind].tolist()
+    values = _values(kind, table)
     match kind:
         case TagKind.FLOAT | TagKind.FLOAT32:
             return [f"{value:.5f}" for value in values]
-        case TagKind.CHOICE:
-            specs = table.specs[int(table.starts[kind]) :]
-            return [tuple(spec.choices)[int(value)] for spec, value in zip(specs, values, strict=True)]
         case TagKind.BOOL:
             return ["1" if value else "0" for value in values]
         case _:
             return [str(value) for value in values]
+
+
+def _values(kind: TagKind, table: Table) -> list[Any]:
+    values: list[Any] = table.columns[kind].tolist()
+    if kind is TagKind.CHOICE:
+        specs = table.specs[int(table.starts[kind]) :]
+        return [tuple(spec.choices)[int(value)] for spec, value in zip(specs, values, strict=True)]
+    return values
 
 
 def _line(cells: Sequence[str]) -> str:

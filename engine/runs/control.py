@@ -22,6 +22,7 @@ from engine.core.spec import Event
 from engine.links import Link
 from engine.outputs import Outputs
 from engine.runs.archive import Archive, columns_of
+from engine.runs.archive_files import ArchiveFiles
 from engine.runs.commands import Commands, refusal
 from engine.runs.errors import ErrorCollector
 from engine.runs.instructions import InstructionSource, MethodFailedError
@@ -73,6 +74,7 @@ class Runs:
         send: Callable[[EngineMessage], None],
         journal: Journal,
         instructions: InstructionSource,
+        files: ArchiveFiles | None = None,
     ) -> None:
         self.errors = ErrorCollector()
         self.state = RunState()
@@ -81,6 +83,7 @@ class Runs:
         self._send = send
         self._journal = journal
         self._instructions = instructions
+        self._files = files
         self._commands = Commands(skid, core, outputs, send, journal, self)
         self._method = KeptMethod(journal)
         self._notices = Notices(skid.name, send)
@@ -278,7 +281,7 @@ class Runs:
     def _begin(self) -> None:
         """Begin a run; the state says so already."""
         with self._journal.together():
-            run = self._run = Run.begin(self._unix, self._specs, self._interval_s, self._journal)
+            run = self._run = Run.begin(self._unix, self._specs, self._interval_s, self._journal, self._files)
             self._send(RunStartedMsg(run_id=run.id, started_tick=run.started))
         log.info("run %s begins", run.id)
         self._new = True
@@ -305,6 +308,7 @@ class Runs:
         self._tell_errors()
         self.errors.recent.clear()
         self._run = None
+        run.end()
         log.info("run %s ends", run.id)
         self._send_end(run.id, self._commands.end_run(), run.archive)
         self._instructions.end()
@@ -346,9 +350,11 @@ class Runs:
             archive, record = archive_of(dead, self._interval_s), record_of(dead)
             if gone or self._run is not None:
                 log.error("%s", what_ended(dead, gone))
+                if self._files is not None:
+                    self._files.close_dead(dead.id, dead.filename, dead.header)
                 self._send_end(dead.id, record.log, archive)
             else:
-                self._run = Run(dead.id, dead.started, archive, columns, self._journal)
+                self._run = Run(dead.id, dead.started, archive, columns, self._journal, self._files)
                 self._go_on(dead, record)
                 newest = dead.progress.at + SHOW_EVERY_S
         return newest

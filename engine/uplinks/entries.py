@@ -106,6 +106,11 @@ def open_run(db: sqlite3.Connection) -> Entry | None:
     return None if row is None else _entry(row)
 
 
+def undelivered_runs(db: sqlite3.Connection) -> set[str]:
+    """The runs of which something is still to be delivered."""
+    return {run for (run,) in db.execute("SELECT DISTINCT run FROM entry WHERE run <> ''")}
+
+
 def drop_stored(db: sqlite3.Connection, run: str, newest_stored: float) -> None:
     """Drop the samples that are stored already. Where devices stamp their values, a whole sample can be older than its
     tick; so the first one that seems newer is looked into."""

@@ -80,6 +80,8 @@ async def test_the_bounds_are_those_of_the_options(uod: Path, bound: tuple[str, 
                 pass
         aggregator.deaf = True  # the samples of the run can only wait
         await said(process, consequence)
+    (archive,) = (uod.with_name("outbox") / "archives").glob("*_Outbox/archiver-*.txt")
+    assert archive.read_text().startswith("Datetime (UTC),"), "the run is a file, too"
 
 
 async def test_a_second_engine_on_the_same_outbox_is_told_so(uod: Path) -> None:

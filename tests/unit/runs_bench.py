@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from drivers.contract import Kind, Quality
 from engine.engine import Engine
 from engine.links import Link, LinkState
+from engine.runs.archive_files import ArchiveFiles
 from engine.store import Store
 from engine.uod.reader import read_uod
 from engine.uplinks.contract import TagsFrame, UplinkStatus
@@ -65,6 +66,7 @@ class Bench:
         kept: bool = False,
         at: float = 0.0,
         clock: float = UNIX,
+        archive: ArchiveFiles | None = None,
     ) -> None:
         """`kept`: what the engine keeps goes into a file of the folder. `at` is the time in seconds, and
         `clock` what the clock on the wall says at 0."""
@@ -73,7 +75,7 @@ class Bench:
         skid = read_uod(file).skid
         assert skid is not None
         self.store = Store(folder / "kept.sqlite3" if kept else None, sync_ms=0)
-        self.engine = Engine(skid, self.store)
+        self.engine = Engine(skid, self.store, archive)
         self.listener = Listener()
         self.engine.uplinks.append(self.listener)
         self.now, self._clock = at, clock
