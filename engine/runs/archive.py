@@ -9,7 +9,7 @@ second row, evenly.
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any, Final
@@ -65,26 +65,20 @@ class ArchiveRows:
         self.names = [_column(spec) for spec in specs]
         self.kinds = [TagKind(int(table.kinds[row])) for row in self._order]
 
+    def row(self, unix: float) -> str:
+        """All tags as they are at `unix`, as text."""
+        return _line([str(datetime.fromtimestamp(unix, UTC)), *self._ordered(_cells, "")])
+
     def values(self) -> list[Any]:
         """All tags as they are now, exact; None where one has no value."""
-        table = self.table
-        values: list[Any] = []
-        for kind in TagKind:
-            values += _values(kind, table)
-        for row in (table.quality >= Quality.STALE).nonzero()[0].tolist():
-            values[row] = None
-        return [values[row] for row in self._order]
+        return self._ordered(_values, None)
 
-    def row(self, unix: float) -> str:
-        """All tags as they are at `unix`."""
+    def _ordered(self, of: Callable[[TagKind, Table], list[Any]], absent: str | None) -> list[Any]:
         table = self.table
-        cells: list[str] = []
-        for kind in TagKind:
-            cells += _cells(kind, table)
-        absent = table.absent(np.arange(len(table))).nonzero()[0]
-        for row in absent.tolist():
-            cells[row] = ""
-        return _line([str(datetime.fromtimestamp(unix, UTC)), *(cells[row] for row in self._order)])
+        cells = [cell for kind in TagKind for cell in of(kind, table)]
+        for row in table.absent(np.arange(len(table))).nonzero()[0].tolist():
+            cells[row] = absent
+        return [cells[row] for row in self._order]
 
 
 def header_row(specs: Sequence[TagSpec]) -> str:
