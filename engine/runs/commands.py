@@ -57,20 +57,8 @@ class RunControl(Protocol):
         """Carry out one of the words of run control, as Start or Hold."""
         ...
 
-    def mark(self, text: str) -> None:
-        """Show a mark, and write it into the next row of the archive."""
-        ...
-
-    def name_batch(self, name: str) -> None:
-        """Say which batch is made."""
-        ...
-
-    def count_run(self, number: int) -> None:
-        """Set the counter that users keep of their runs."""
-        ...
-
-    def set_base(self, unit: str) -> None:
-        """Say in which unit thresholds count."""
+    def note(self, tag: str, value: str | int) -> None:
+        """Write into one of the tags that are the users' own: Mark, Batch Name, Run Counter, Base."""
         ...
 
 
@@ -224,10 +212,10 @@ class Commands:
                 self._control(line_id, line, word, seconds)
                 return word in _ENDS
             case Note(tag=tag, value=value):
-                self._note(tag, value)
+                self._runs.note(tag, value)
             case CountRun():
                 table = self._core().table
-                self._runs.count_run(int(table.value(table.row_of("Run Counter")) or 0) + 1)
+                self._runs.note("Run Counter", int(table.value(table.row_of("Run Counter")) or 0) + 1)
             case Say(severity=severity, text=text):
                 log.log(_SEVERITIES[severity], "%s", text)
             case Simulate(tag=tag, value=value):
@@ -252,17 +240,6 @@ class Commands:
         answer = self._runs.control(word)
         if isinstance(answer, ErrorMessage):
             raise CommandError(answer.message or f"{word} is not possible now")
-
-    def _note(self, tag: str, value: str | int) -> None:
-        match tag:
-            case "Mark":
-                self._runs.mark(str(value))
-            case "Batch Name":
-                self._runs.name_batch(str(value))
-            case "Run Counter":
-                self._runs.count_run(int(value))
-            case _:
-                self._runs.set_base(str(value))
 
     def _simulate(self, tag: str, value: Value | None) -> None:
         try:

@@ -60,6 +60,8 @@ SHOW_EVERY_S: Final = 1.0
 """How often the clocks of a run are shown and written down, and errors are looked at, at most."""
 BETWEEN_MARKS: Final = "; "
 """Of marks that go into the same row of the archive, as Open Pectus has it."""
+KEPT_TAGS: Final = frozenset({"Batch Name", "Run Counter", "Base"})
+"""The users' own tags that outlive the engine."""
 
 
 class Runs:
@@ -99,6 +101,7 @@ class Runs:
         self._new = False
         self._mark = ""
         self._method_state = instructions.state()
+        self._told = self._control_state()
 
     @property
     def run_id(self) -> str | None:
@@ -148,7 +151,7 @@ class Runs:
                 self._begin()
             case ControlWord.STOP:
                 self._end()
-                self.name_batch("")
+                self.note("Batch Name", "")
             case ControlWord.RESTART:
                 self._end()
             case ControlWord.PAUSE:
@@ -172,25 +175,15 @@ class Runs:
         if self.state.active:
             self.control(ControlWord.STOP)
 
-    def mark(self, text: str) -> None:
-        """Show a mark, and write it into the next row of the archive."""
-        self._mark = BETWEEN_MARKS.join(filter(None, (self._mark, text))) if self.state.active else text
-        self._show_mark()
-
-    def name_batch(self, name: str) -> None:
-        """Say which batch is made."""
-        self._core().set("Batch Name", name)
-        self._journal.keep("Batch Name", name)
-
-    def count_run(self, number: int) -> None:
-        """Set the counter that users keep of their runs."""
-        self._core().set("Run Counter", number)
-        self._journal.keep("Run Counter", number)
-
-    def set_base(self, unit: str) -> None:
-        """Say in which unit the thresholds of a method are."""
-        self._core().set("Base", unit)
-        self._journal.keep("Base", unit)
+    def note(self, tag: str, value: str | int) -> None:
+        """Write into one of the tags that are the users' own; marks of a run add up until its archive has them."""
+        if tag == "Mark":
+            marks = (self._mark, str(value)) if self.state.active else (str(value),)
+            self._mark = BETWEEN_MARKS.join(filter(None, marks))
+            self._show_mark()
+        else:
+            self._core().set(tag, value)
+            self._journal.keep(tag, value)
 
     def _save(self, method: Method) -> SuccessMessage | ErrorMessage:
         try:
@@ -248,7 +241,6 @@ class Runs:
         if self.state.restarting:
             self.state.begin(now)
             self._begin()
-            self._show_state()
 
     def _follow_instructions(self) -> None:
         """Carry out what the method wants now. Where that cannot be done, the run is paused."""
@@ -293,9 +285,10 @@ class Runs:
         core.reset(event=Event.RUN_START)
         self._show_mark()
         set_method_status(core, MethodStatusEnum.OK)
-        self._commands.begin_run(run.id)
         self._instructions.begin(self._method.method)
         self._notices.run_started(run.started)
+        self._show_state()
+        self._commands.begin_run(run.id)  # last, as what has waited for the run may well be Pause, or Stop
 
     def _end(self) -> None:
         """End the run, and drive the outputs to their safe values; the state says so already."""
@@ -340,9 +333,8 @@ class Runs:
         self._now, self._unix = now, unix
         kept = self._journal.kept()
         core = self._core()
-        core.set("Run Counter", kept.get("Run Counter", 0))
-        core.set("Batch Name", kept.get("Batch Name", ""))
-        core.set("Base", kept.get("Base", "min"))
+        for tag in KEPT_TAGS & kept.keys():
+            core.set(tag, kept[tag])
         self._method.recall(kept)
         newest = 0.0
         for dead in reversed(self._journal.dead_runs()):
@@ -376,7 +368,9 @@ class Runs:
     def _show_state(self) -> None:
         set_state(self._core(), self.state.word, self.run_id)
         self._show_clocks()
-        self._send(self._control_state())
+        if (state := self._control_state()) != self._told:
+            self._told = state
+            self._send(state)
 
     def _show_clocks(self) -> None:
         clocks = self.state.clocks

@@ -46,13 +46,13 @@ async def a_life_that_ends_in_a_run(folder: Path, *, control: str = "") -> str:
         bench.values["T0"] = 1.0
         bench.tick()
         bench.do(MethodMsg(method=METHOD))
-        bench.engine.runs.name_batch("B7")
-        bench.engine.runs.count_run(3)
+        bench.engine.runs.note("Batch Name", "B7")
+        bench.engine.runs.note("Run Counter", 3)
         bench.press("Start")
         bench.tick()
         assert bench.do(InjectCodeMsg(pcode="PU01: 60")) == SuccessMessage()
         bench.tick()
-        bench.engine.runs.mark("lunch")
+        bench.engine.runs.note("Mark", "lunch")
         if control:
             bench.press(control)
         bench.ticks(98)

@@ -122,9 +122,23 @@ def test_pause_makes_outputs_safe_and_hold_keeps_them(bench: Bench) -> None:
     assert held == [60, 60, 0, 60, 0]
 
 
+def test_what_has_waited_for_the_run_may_end_it_again(bench: Bench) -> None:
+    assert bench.do(InjectCodeMsg(pcode="Mark: A\nStop")) == SuccessMessage()
+    bench.tick()
+    bench.new()
+    assert not bench.press("Start")
+    assert names(bench.new()) == [
+        "RunStartedMsg", "WebPushNotificationMsg", "ControlStateMsg",
+        "RunStoppedMsg", "WebPushNotificationMsg", "ControlStateMsg",
+    ]  # fmt: skip
+    bench.tick()
+    assert (bench.shown["System State"], bench.shown["Run Id"]) == ("Stopped", None)
+    assert "A" in (bench.told(RunStoppedMsg)[0].archive or "").splitlines()[1].split(",")
+
+
 def test_restart_ends_the_run_and_begins_another(bench: Bench) -> None:
     bench.press("Start")
-    bench.engine.runs.name_batch("B7")
+    bench.engine.runs.note("Batch Name", "B7")
     bench.do(InjectCodeMsg(pcode="PU01: 60"))
     bench.ticks(10)
     bench.new()
@@ -146,19 +160,19 @@ def test_restart_ends_the_run_and_begins_another(bench: Bench) -> None:
 
 def test_marks_are_joined_until_they_are_in_the_archive(bench: Bench) -> None:
     runs = bench.engine.runs
-    runs.mark("before")
-    runs.mark("still before")
+    runs.note("Mark", "before")
+    runs.note("Mark", "still before")
     assert bench.tick() == {"Mark": "still before"}
     bench.press("Start")
     assert bench.tick()["Mark"] == "", "a run begins without"
-    runs.mark("A")
+    runs.note("Mark", "A")
     assert bench.tick()["Mark"] == "A"
-    runs.mark("B")
+    runs.note("Mark", "B")
     bench.tick()
     assert bench.shown["Mark"] == "A; B"
     bench.ticks(55)
     assert bench.shown["Mark"] == "", "the archive has taken them"
-    runs.mark("C")
+    runs.note("Mark", "C")
     bench.tick()
     bench.press("Stop")
     head, *rows = csv.reader(StringIO(bench.told(RunStoppedMsg)[0].archive or ""))
@@ -166,8 +180,8 @@ def test_marks_are_joined_until_they_are_in_the_archive(bench: Bench) -> None:
 
 
 def test_the_batch_is_named_for_one_run_and_the_counter_is_the_users(bench: Bench) -> None:
-    bench.engine.runs.name_batch("B7")
-    bench.engine.runs.count_run(3)
+    bench.engine.runs.note("Batch Name", "B7")
+    bench.engine.runs.note("Run Counter", 3)
     bench.press("Start")
     bench.tick()
     assert (bench.shown["Batch Name"], bench.shown["Run Counter"]) == ("B7", 3)
