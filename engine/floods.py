@@ -26,7 +26,10 @@ class Flood:
 
     def passes(self, subject: str, now: float) -> bool:
         """Whether to tell one more of a subject at `now`, monotonic seconds; where not, it is counted."""
-        minute = self._minutes.setdefault(subject, _Minute(now + MINUTE_S))
+        minute = self._minutes.get(subject)
+        if minute is None or minute.ends <= now:
+            held_back = 0 if minute is None else minute.held_back
+            minute = self._minutes[subject] = _Minute(now + MINUTE_S, held_back=held_back)
         if minute.told < self._told_a_minute:
             minute.told += 1
             return True

@@ -179,6 +179,8 @@ class Scan:
         self.timing.add((self._late, begun, looked, converted, controlled, derived, compared, packed, ended))
         if not self.counters.ticks % AT_ONCE:
             self.timing.sort_in()
+            for subject, count in self._flood.take_held_back(now).items():
+                log.warning("%s %d more times in a minute", subject, count)
 
     def stamp_after(self, unix: float, now: float) -> None:
         """Stamp no sample of a run earlier than `unix`: those of its earlier part came before."""
@@ -225,12 +227,12 @@ class Scan:
         if slept > SET_S:
             log.warning("this computer was suspended for %.0f s: nothing was read meanwhile", slept)
             self.core.grow_old(slept)
-        elif self._flood.passes("clock", now):
+        elif self._flood.passes("the clock of this computer was set", now):
             way = "forward" if ahead > 0 else "back"
             log.warning("the clock of this computer was set %s by %.1f s: so are the stamps of values", way, abs(ahead))
 
     def _stood_still(self, missed: int, now: float) -> None:
-        if self._flood.passes("stood still", now):
+        if self._flood.passes("the scan cycle stood still", now):
             log.warning(
                 "the scan cycle stood still for %.1f s, %d ticks are missing: look for a computer that is suspended or "
                 "has too much to do",

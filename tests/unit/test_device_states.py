@@ -212,6 +212,12 @@ def test_a_flood_is_counted_by_subject_from_its_first_message_on() -> None:
     assert flood.passes("pump", 2 * MINUTE_S)
 
 
+def test_a_minute_that_is_over_holds_nothing_back_and_forgets_nothing() -> None:
+    flood = Flood(told_a_minute=1)
+    assert [flood.passes("pump", now) for now in (0, 1, MINUTE_S, MINUTE_S + 1)] == [True, False, True, False]
+    assert flood.take_held_back(2 * MINUTE_S) == {"pump": 2}
+
+
 def test_the_status_of_a_device_is_a_tag_that_follows_its_state() -> None:
     link = Link("line", moody("pump", "valve"))
     core = Core([status_tag(device) for device in link.devices], [])

@@ -18,9 +18,11 @@ from drivers.simulated import Simulated, SimulatedDevice, SimulatedPoint
 from engine import scan
 from engine.core.core import Core
 from engine.core.spec import Direction, FromExpression, FromPoint, TagSpec
+from engine.floods import TOLD_A_MINUTE
 from engine.links import Link, LinkState
 from engine.scan import SLEWED, NoTurn, Scan
 from engine.system import SYSTEM_TAGS
+from engine.timing import AT_ONCE
 from engine.uplinks.contract import TagsFrame
 
 TICK_S = 0.1
@@ -148,6 +150,22 @@ async def test_after_the_clock_was_set_back_stamps_of_a_run_lose_their_lead_at_a
     assert leads[-1] == pytest.approx(0, abs=1e-6)
     assert all(step <= 1e-6 for step in steps), "never in the future for longer than it must be"
     assert min(steps) == pytest.approx(-(1 - SLEWED) * TICK_S, abs=1e-6)
+
+
+async def test_a_clock_that_is_set_all_the_time_is_told_of_a_few_times_and_counted(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    skid = Skid(monkeypatch, 2 * AT_ONCE + 1)
+
+    def set_forward() -> None:
+        skid.clocks.unix += 2.0
+
+    skid.events |= dict.fromkeys(range(10, 20), set_forward)
+    with caplog.at_level(logging.WARNING):
+        await skid.run()
+    *told, rest = [record.message for record in caplog.records]
+    assert len(told) == TOLD_A_MINUTE
+    assert rest == f"the clock of this computer was set {10 - TOLD_A_MINUTE} more times in a minute"
 
 
 async def test_outside_a_run_stamps_are_the_wall_clock_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
