@@ -19,7 +19,7 @@ UOD = """\
 uod: Bench
 tick_ms: 50
 devices:
-  good: {{driver: modbus-tcp, host: {host}, port: {port}, device_id: 1, timeout_ms: 300, retries: 0}}
+  good: {{driver: modbus-tcp, host: {host}, port: {port}, device_id: 1, timeout_ms: {timeout_ms}, retries: 0}}
   other: {{{other}}}
 tags:
   PT01: {{device: good, holding: 100, type: uint16, raw_unit: mbar, unit: bar}}
@@ -39,7 +39,7 @@ async def skidlink(*arguments: str | Path) -> tuple[int, str, str]:
         SKIDLINK, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
-        out, log = await asyncio.wait_for(process.communicate(), 60)
+        out, log = await asyncio.wait_for(process.communicate(), 300)
     finally:
         if process.returncode is None:
             process.kill()
@@ -47,9 +47,18 @@ async def skidlink(*arguments: str | Path) -> tuple[int, str, str]:
     return process.returncode, out.decode(), log.decode()
 
 
-def write_uod(folder: Path, skid: Skid, *, other: str = "driver: simulated", device: str = "good", tag: str) -> Path:
+def write_uod(
+    folder: Path,
+    skid: Skid,
+    *,
+    other: str = "driver: simulated",
+    device: str = "good",
+    tag: str,
+    timeout_ms: int = 60_000,
+) -> Path:
     file = folder / "bench.yaml"
-    file.write_text(UOD.format(host=skid.modbus_host, port=skid.modbus_port, other=other, device=device, tag=tag))
+    where = {"host": skid.modbus_host, "port": skid.modbus_port}
+    file.write_text(UOD.format(**where, other=other, device=device, tag=tag, timeout_ms=timeout_ms))
     return file
 
 
@@ -107,13 +116,13 @@ async def test_an_unreachable_device_is_named_with_what_to_check_and_the_rest_is
 
 async def test_a_device_that_never_answers_is_told_apart_from_one_that_is_not_there(skid: Skid, tmp_path: Path) -> None:
     await skid.modbus.black_hole()
-    answer, points = await online(write_uod(tmp_path, skid, tag="holding: 106"))
-    assert "does not answer within 300 ms" in answer["troubles"][0]
+    answer, points = await online(write_uod(tmp_path, skid, tag="holding: 106", timeout_ms=1500))
+    assert "does not answer within 1500 ms" in answer["troubles"][0]
     assert points["PT01"]["quality"] == "bad"
 
 
 async def test_a_gateway_without_the_device_costs_only_that_device(skid: Skid, tmp_path: Path) -> None:
-    other = f"driver: modbus-tcp, host: {skid.modbus_host}, port: {skid.modbus_port}, device_id: 77, timeout_ms: 300"
+    other = f"driver: modbus-tcp, host: {skid.modbus_host}, port: {skid.modbus_port}, device_id: 77, timeout_ms: 60000"
     answer, points = await online(write_uod(tmp_path, skid, other=other, device="other", tag="holding: 0"))
     assert "device_id 77" in answer["troubles"][0]
     assert points["PT01"]["quality"] == "good"

@@ -83,7 +83,7 @@ class Skid:
 
     async def registers(self, address: int, count: int) -> bytes:
         """Holding registers as an independent client reads them."""
-        client = AsyncModbusTcpClient("127.0.0.1", port=self.port)
+        client = AsyncModbusTcpClient("127.0.0.1", port=self.port, timeout=60)
         await client.connect()
         try:
             answer = await client.read_holding_registers(address, count=count)
@@ -106,7 +106,7 @@ def point(tag: str, device: str = "one", write: bool = False, **options: Any) ->
 async def driving(skid: Skid, points: list[Point], **options: Any) -> AsyncGenerator[ModbusTcp]:
     ids = {"one": 1, "two": 2}
     devices = {
-        name: TcpDeviceOptions(host="127.0.0.1", port=skid.port, device_id=ids[name], **options)
+        name: TcpDeviceOptions(host="127.0.0.1", port=skid.port, device_id=ids[name], timeout_ms=60_000, **options)
         for name in dict.fromkeys(point.device for point in points)
     }
     driver = ModbusTcp(devices, points)

@@ -26,9 +26,14 @@ from drivers.modbus.options import PointOptions, TcpDeviceOptions
 from drivers.modbus.pdu import Table
 from drivers.modbus.survey import Survey
 from engine.cli.app import app
+from tests.clock import Clock
 from tests.system.modbus_servers import PtyLine, libmodbus_slave, pymodbus_server, serving
 
 SKIDLINK = Path(sys.executable).with_name("skidlink")
+IDENTIFICATION = 43
+"""function code"""
+TIMEOUT_MS = 10_000
+PATIENT = ("--timeout-ms", "60000")
 
 
 @pytest.fixture
@@ -56,7 +61,7 @@ def skidlink(*words: str | Path, code: int = 0) -> str:
 
 async def test_devices_and_their_ranges_are_found(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(survey_module, "PAUSE_S", 0.0)
-    survey = Survey(reach(f"127.0.0.1:{port}"), [1, 2], timeout_ms=2000)
+    survey = Survey(reach(f"127.0.0.1:{port}"), [1, 2], timeout_ms=60_000)
     asked: list[int] = []
     steps: list[int] = []
     async with survey.opened():
@@ -78,12 +83,21 @@ async def test_devices_and_their_ranges_are_found(port: int, monkeypatch: pytest
         assert found[1].ranges == {Table.HOLDING: [(0, 249)]}
 
 
-async def test_a_line_with_a_device_that_knows_no_identification(tmp_path: Path) -> None:
+async def test_a_line_with_a_device_that_knows_no_identification(tmp_path: Path, clock: Clock) -> None:
     """libmodbus answers no function that it does not know, and nothing under another device id."""
     line = PtyLine(tmp_path)
+
+    def unanswered(data: bytes) -> bytes:
+        if data[0] == 2 or data[1] == IDENTIFICATION:
+            clock.leap_soon(TIMEOUT_MS / 1000 + 1)
+        return data
+
+    line.to_device = unanswered
     slave = libmodbus_slave()
     async with line.plugged(), serving(slave, "rtu", line.ends[1], "115200", "1"):
-        survey = Survey(reach(f"rtu://{line.ends[0]}?baudrate=115200&parity=none"), [1, 2], timeout_ms=100, retries=1)
+        survey = Survey(
+            reach(f"rtu://{line.ends[0]}?baudrate=115200&parity=none"), [1, 2], timeout_ms=TIMEOUT_MS, retries=1
+        )
         async with survey.opened():
             (found,) = await survey.present(lambda _: None)
             assert found.device_id == 1
@@ -120,7 +134,7 @@ def test_a_scan_says_which_ids_are_doubtful(port_of_a_server: str) -> None:
 
 
 async def test_what_a_device_says_it_is(port: int) -> None:
-    driver = ModbusTcp({"plc": TcpDeviceOptions(host="127.0.0.1", port=port)}, [])
+    driver = ModbusTcp({"plc": TcpDeviceOptions(host="127.0.0.1", port=port, timeout_ms=60_000)}, [])
     await driver.open()
     try:
         found = await identification(driver.link, driver.devices["plc"])
@@ -132,7 +146,7 @@ async def test_what_a_device_says_it_is(port: int) -> None:
 
 def test_a_scan_is_kept_and_replayed(port_of_a_server: str, tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
-    said = skidlink("scan", port_of_a_server, "--ids", "1-2", "--last", "40", "--dump", kept)
+    said = skidlink("scan", port_of_a_server, "--ids", "1-2", "--last", "40", *PATIENT, "--dump", kept)
     assert "0-40" in said
     assert "Skidlink, TEST" in said
     for line in ("device ids (2)", "addresses of device id 1 (164)", "addresses of device id 2 (164)"):
@@ -141,7 +155,7 @@ def test_a_scan_is_kept_and_replayed(port_of_a_server: str, tmp_path: Path) -> N
     try:
         assert replay.stdout is not None
         where = replay.stdout.readline().split()[2].rstrip(",")
-        said = skidlink("probe", where, "holding:31", "--expect", "30", "--device-id", "2", "--tag", "PT01")
+        said = skidlink("probe", where, "holding:31", "--expect", "30", "--device-id", "2", "--tag", "PT01", *PATIENT)
         assert "off by one: it is at 30, one less than asked" in said
         assert "PT01: {device: device, holding: 30, type: int16}" in said
         uod = tmp_path / "uod.yaml"
@@ -150,11 +164,11 @@ def test_a_scan_is_kept_and_replayed(port_of_a_server: str, tmp_path: Path) -> N
             f"uod: Replayed\ndevices:\n  pump: {{driver: modbus-tcp, host: {host}, port: {number}}}\n"
             "tags:\n  A: {device: pump, holding: 7}\n"
         )
-        assert "holding 9 as" in skidlink("probe", uod, "9")
+        assert "holding 9 as" in skidlink("probe", uod, "9", *PATIENT)
         assert "has no Modbus device named valve; it has pump" in skidlink(
             "probe", uod, "9", "--device", "valve", code=1
         )
-        assert "nothing at or beside" in skidlink("probe", where, "9", "--expect", "-77.5", code=1)
+        assert "nothing at or beside" in skidlink("probe", where, "9", "--expect", "-77.5", *PATIENT, code=1)
     finally:
         replay.terminate()
         replay.communicate()
@@ -163,7 +177,7 @@ def test_a_scan_is_kept_and_replayed(port_of_a_server: str, tmp_path: Path) -> N
 def test_a_terminal_shows_bars_that_fill(port_of_a_server: str) -> None:
     master, slave = pty.openpty()
     termios.tcsetwinsize(slave, (24, 100))
-    scan = [SKIDLINK, "modbus", "scan", port_of_a_server, "--ids", "1-2", "--last", "40"]
+    scan = [SKIDLINK, "modbus", "scan", port_of_a_server, "--ids", "1-2", "--last", "40", *PATIENT]
     with subprocess.Popen(
         scan, stdout=subprocess.DEVNULL, stderr=slave, env={**os.environ, "TERM": "xterm-256color"}
     ) as running:
@@ -204,7 +218,7 @@ async def test_check_online_shows_what_devices_say_they_are(port: int, tmp_path:
         "tags:\n  A: {device: pump, holding: 7}\n"
     )
     done = await asyncio.to_thread(
-        subprocess.run, [SKIDLINK, "check", uod, "--online"], capture_output=True, text=True, timeout=60, check=False
+        subprocess.run, [SKIDLINK, "check", uod, "--online"], capture_output=True, text=True, timeout=300, check=False
     )
     assert "pump: Skidlink, TEST, 1.0, Test device" in done.stdout, done.stderr
     assert done.returncode == 0
@@ -212,7 +226,7 @@ async def test_check_online_shows_what_devices_say_they_are(port: int, tmp_path:
 
 async def test_counters_keep_their_names(port: int) -> None:
     point = Point("A", "pump", PointOptions(holding=7), 100)
-    driver = ModbusTcp({"pump": TcpDeviceOptions(host="127.0.0.1", port=port)}, [point])
+    driver = ModbusTcp({"pump": TcpDeviceOptions(host="127.0.0.1", port=port, timeout_ms=60_000)}, [point])
     before = driver.counters()
     assert isinstance(driver, Counts)
     assert isinstance(driver, Identifies)

@@ -52,7 +52,7 @@ async def said(process: asyncio.subprocess.Process, what: str) -> str:
     """The line in which something is said."""
     assert process.stderr is not None
     lines: list[str] = []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         async for line in process.stderr:
             lines.append(line.decode())
             if what in lines[-1]:
@@ -72,7 +72,7 @@ async def test_the_bounds_are_those_of_the_options(uod: Path, bound: tuple[str, 
         SmallAggregator().running() as aggregator,
         skidlink(uod, "--aggregator", aggregator.address, *bound) as process,
     ):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(200):
             await aggregator.messages.get()
             start = serialize(ExecuteControlCommandMsg(name="Start"))
             await aggregator.call("dispatch_message_async", "start", message_json=start)
@@ -90,7 +90,7 @@ async def test_a_second_engine_on_the_same_outbox_is_told_so(uod: Path) -> None:
         line = await said(second, "is in use")
         assert str(uod.with_name("outbox")) in line
         assert "another Skidlink runs this UOD on this computer; stop it, or give this one a folder of its own" in line
-        assert await asyncio.wait_for(second.wait(), 30) == 1
+        assert await asyncio.wait_for(second.wait(), 200) == 1
         assert first.returncode is None
 
 

@@ -30,7 +30,7 @@ class Client:
         return await self.hear(len(text))
 
     async def hear(self, count: int) -> bytes:
-        async with asyncio.timeout(2.0):
+        async with asyncio.timeout(60):
             return await self.reader.readexactly(count)
 
     async def hears_nothing(self) -> bool:
@@ -110,7 +110,7 @@ async def test_answers_are_late_by_the_delay_and_in_order(proxy: FaultProxy, cli
     proxy.delay = 0.2
     started = time.monotonic()
     assert await client.ask(b"late") == b"late"
-    assert 0.2 <= time.monotonic() - started < 0.6
+    assert time.monotonic() - started >= 0.2
     client.writer.write(b"one")
     await asyncio.sleep(0.05)  # the proxy has it: it is on its way, late
     proxy.delay = 0.0

@@ -35,6 +35,7 @@ def overrides(name: str, skid: Skid) -> list[str]:
     settings: list[str] = []
     for link in found.links:
         for device in link.devices:
+            settings.append(f"devices.{device}.timeout_ms=60000")
             if link.driver == "opcua":
                 settings.append(f"devices.{device}.endpoint={skid.opcua_endpoint}")
             else:

@@ -18,7 +18,7 @@ from uod_examples.skid.registers import REGISTERS, Table
 log = logging.getLogger("skidlink.skid")
 
 START_TIMEOUT_S = 30.0
-ORDER_TIMEOUT_S = 5.0
+ORDER_TIMEOUT_S = 30.0
 
 
 class SkidError(Exception):

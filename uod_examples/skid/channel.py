@@ -30,7 +30,7 @@ from typing import Any, NoReturn, Protocol
 from uod_examples.skid.model import Value
 from uod_examples.skid.proxy import FaultProxy
 
-WRITE_TIMEOUT_S = 2.0
+WRITE_TIMEOUT_S = 10.0
 
 
 class WriteRefusedError(Exception):

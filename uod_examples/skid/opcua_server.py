@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -77,7 +78,11 @@ class OpcUaSkidServer:
 
     async def start(self) -> int:
         server = self._server
-        await server.init()
+        gc.disable()  # it would walk the thousands of nodes of the standard again and again while they are made
+        try:
+            await server.init()
+        finally:
+            gc.enable()
         server.set_server_name("Skidlink simulated skid")
         server.set_endpoint("opc.tcp://127.0.0.1:0")
         server.set_match_discovery_endpoint_url(True)  # clients come through a proxy, by another port
