@@ -134,7 +134,8 @@ class Setting:
             self._asked = True
         written = self._writer.written(self._tag)
         if written is False:
-            raise CommandError(f"{self._tag} was not set to {self._value!r}: its device did not take the value")
+            why = "its device did not take the value, or the engine has made it safe; the log says which"
+            raise CommandError(f"{self._tag} was not set to {self._value!r}: {why}")
         return bool(written)
 
     def force(self) -> None: ...

@@ -27,6 +27,8 @@ class Ongoing:
     activity: Activity
     command: str = ""
     """The name of the command of the UOD, where it is one."""
+    in_halt: bool = False
+    """It was begun while the run was paused or held."""
     over: bool = False
     cancelled: bool = False
 
@@ -52,6 +54,7 @@ class AllOngoing:
 
     def begin(self, one: Ongoing) -> None:
         """Let something begin. Raises `CommandError` and `OutputRefusedError` when it cannot, and is in no log then."""
+        one.in_halt = self._halted()
         over = not isinstance(one.activity, Halt) and one.activity.go_on(self._process_s)
         self._all[one.line_id] = one
         if one.cancellable or self._logbook.in_run:
@@ -70,8 +73,7 @@ class AllOngoing:
             self._process_s += max(0.0, now - self._now)
         self._now = now
         for one in list(self._all.values()):
-            # One that goes on may have ended others, or have halted the run.
-            if not one.over and (isinstance(one.activity, Halt | Setting) or not self._halted()):
+            if not one.over and not self._stands_still(one):  # one that goes on may have ended another
                 self._let_go_on(one, now if isinstance(one.activity, Halt) else self._process_s)
         if now >= self._show_due:
             self._show_due = now + SHOW_EVERY_S
@@ -105,6 +107,12 @@ class AllOngoing:
         self._logbook.update(line_id, forced=True)
         if isinstance(one.activity, Waiting):
             self._leave(one)
+
+    def _stands_still(self, one: Ongoing) -> bool:
+        """In a pause or hold nothing goes on but these themselves, and what is set by hand meanwhile."""
+        if isinstance(one.activity, Halt) or (isinstance(one.activity, Setting) and one.in_halt):
+            return False
+        return self._halted()
 
     def _let_go_on(self, one: Ongoing, now: float) -> None:
         try:

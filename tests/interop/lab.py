@@ -36,10 +36,10 @@ PATIENCE_S = 30.0
 class Lab:
     """One UOD and one aggregator. What an engine writes to a file beside is the truth about what it has logged."""
 
-    def __init__(self, folder: Path, aggregator: Aggregator) -> None:
+    def __init__(self, folder: Path, aggregator: Aggregator, uod: str = UOD) -> None:
         self.folder, self.aggregator = folder, aggregator
         self.file = folder / "messages.jsonl"
-        (folder / "uod.yaml").write_text(UOD)
+        (folder / "uod.yaml").write_text(uod)
 
     @asynccontextmanager
     async def engine(
