@@ -425,3 +425,11 @@ def test_what_cannot_be_found_cannot_be_cancelled_or_forced(running: User) -> No
 
 def test_an_empty_injection_is_refused(user: User) -> None:
     assert user.say("", "# nothing") == "there is no command in it"
+
+
+def test_what_is_set_by_hand_in_a_pause_is_done_in_it(running: User) -> None:
+    running.press("Pause")
+    running.tick()
+    running.say("PU02: 3")
+    running.ticks(2)
+    assert running.fate("PU02: 3") == "ended"

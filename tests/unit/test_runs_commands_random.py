@@ -130,7 +130,7 @@ class Model:
 
 
 @given(actions=st.lists(ACTION, min_size=30, max_size=30))
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_commands_do_what_the_model_does(tmp_path: Path, actions: list[tuple[str, str]]) -> None:
     bench, model = Bench(tmp_path, uod=UOD), Model()
     bench.tick(1.0)
