@@ -102,9 +102,11 @@ def _store(session: Session, skid: Skid) -> Store:
 
 def _archive(session: Session, skid: Skid, store: Store) -> ArchiveFiles | None:
     """Where runs are written, one folder an engine; nowhere without an aggregator. Raises `ArchiveError`."""
-    if session.aggregator is None:
-        return None
     archived = session.archived
+    if session.aggregator is None:
+        if archived.folder is not None or archived.parquet:
+            log.warning("there is no archive: runs are begun through an aggregator, name it by --aggregator")
+        return None
     rule = ArchiveRule(
         keep_s=archived.keep_days * 86_400,
         limit_bytes=archived.limit_mb * 2**20,

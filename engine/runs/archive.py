@@ -2,8 +2,8 @@
 
 A header, then one row each: the time in UTC, the engine's own tags, those of the author. Floats have five decimals;
 what is missing is empty; nothing is quoted, commas and backslashes are escaped (openpectus 0.1.1585, engine/archiver).
-The whole text travels in one message when the run ends, so a long run is kept within a bound by leaving out every
-second row, evenly.
+The whole text travels in one message when the run ends, so what is kept of a long run is within a bound: every second
+row is left out, evenly. The file of the run has all of them.
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ class Archive:
         self._due = -np.inf
         self._rows: list[str] = []
         self._size = 0
+        self._given = 0
+        """Rows so far, and how many of them there are to one that is kept:"""
+        self._stride = 1
 
     def due(self, now: float) -> bool:
         """Whether a row is due at `now`, monotonic seconds; the next one is then due an interval later."""
@@ -42,14 +45,21 @@ class Archive:
         self._due = now + self._interval_s
         return True
 
-    def append(self, row: str) -> None:
-        """Keep a row; beyond the bound every second row goes, and from then on only every second one comes."""
-        self._rows.append(row)
-        self._size += len(row)
+    def append(self, row: str) -> bool:
+        """Keep a row; beyond the bound every second row goes, and from then on only every second one is kept.
+
+        Returns whether this one is.
+        """
+        is_kept = self._given % self._stride == 0
+        self._given += 1
+        if is_kept:
+            self._rows.append(row)
+            self._size += len(row)
         if self._size > LIMIT_CHARS:
             del self._rows[1::2]
             self._size = sum(map(len, self._rows))
-            self._interval_s *= 2
+            self._stride *= 2
+        return is_kept
 
     def text(self) -> str:
         """The whole archive."""

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Final
 
 from engine.runs.archive import ArchiveRows
-from engine.runs.archive_folder import ROWS, TABLE, ArchiveFolder, Room
+from engine.runs.archive_folder import TABLE, ArchiveFolder, Room
 from engine.runs.parquet import columns_line, require_parquet, row_line, write_parquet
+from engine.runs.run_files import RunFiles
 from engine.runs.whole_lines import WholeLines
 
 log = logging.getLogger("skidlink.engine.runs")
@@ -35,6 +36,7 @@ KEPT_IN_TROUBLE: Final = 10_000
 """So many rows are kept while the disk stands still."""
 CLOSE_WITHIN_S: Final = 10.0
 """A table that takes longer is made in the next life."""
+_HELP: Final = "free some room on its disk, or see that the folder can be written"
 
 
 class ArchiveFiles:
@@ -46,18 +48,15 @@ class ArchiveFiles:
             require_parquet()
         self._folder = folder
         self._parquet = parquet
-        self.left_out = 0
-        """Rows that were not even kept, as the disk stood still for too long."""
+        self._left_out = self._counted = 0
+        """Rows that were not even kept, as the disk stood still for too long, and those of them that `_missing` has."""
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._run: tuple[str, str, str] | None = None
         """The run that is active: its id, the name of its file, its header."""
         self._path: Path | None = None
         """Its file."""
-        self._text: WholeLines | None = None
-        self._values: WholeLines | None = None
-        self._columns = b""
-        """The columns that the last line of `_values` has."""
+        self._files: RunFiles | None = None
         self._look_due = self._sync_due = 0.0
         self._room = Room.ENOUGH
         self._trouble = ""
@@ -90,7 +89,7 @@ class ArchiveFiles:
     def append(self, text: str, rows: ArchiveRows, unix: float) -> None:
         """Write a row: its text, and what `rows` has now as values."""
         if self._work.qsize() > KEPT_IN_TROUBLE:
-            self.left_out += 1
+            self._left_out += 1
             return
         line, columns = b"", b""
         if self._parquet:
@@ -110,61 +109,57 @@ class ArchiveFiles:
     def _work_on(self) -> None:
         while (work := self._work.get()) is not None:
             self._do(work)
-        self._do(self._close_files)
+        self._do(self._close)
 
     def _do(self, work: Callable[[], None]) -> None:
         try:
             work()
         except OSError as error:
-            self._fail(f"{self._folder.path}: no archive can be written: {error.strerror or error}; free some room")
+            self._fail(f"{self._folder.path}: no archive can be written: {error.strerror or error}; {_HELP}")
         except Exception:  # the end of this piece of work: nothing else would see it
             log.exception("%s: something could not be archived", self._folder.path)
 
     def _begin(self, run_id: str, filename: str, header: str) -> None:
-        self._close_files()
+        self._do(self._close)
         self._run, self._path = (run_id, filename, header), None
-        self._opened()
+        self._open(*self._run)
         self._look()
 
     def _append(self, text: bytes, line: bytes, columns: bytes) -> None:
         if self._run is None:
             return
         self._missing += 1
+        self._count_left_out()
         if time.monotonic() >= self._look_due:
             self._look()
         if self._room is Room.NONE:
             return
-        file = self._opened()
-        file.append(text)
+        files = self._files or self._open(*self._run)
+        files.append(text)
         if line:
-            self._append_values(file, line, columns)
+            files.append_values(line, columns)
         if time.monotonic() >= self._sync_due:
-            self._sync()
+            self._sync_due = time.monotonic() + SYNC_EVERY_S
+            files.sync()
         self._missing -= 1
         self._recover()
 
-    def _append_values(self, text: WholeLines, line: bytes, columns: bytes) -> None:
-        if self._values is None:
-            self._values = WholeLines(text.path.with_suffix(ROWS))
-            self._columns = b""
-        self._values.append(line if columns == self._columns else columns + line)
-        self._columns = columns
+    def _open(self, run_id: str, filename: str, header: str) -> RunFiles:
+        self._path = self._folder.file_of(run_id, filename, header)
+        self._files = RunFiles(self._path, header)
+        return self._files
 
-    def _opened(self) -> WholeLines:
-        """The file of the run that is active, with its header."""
-        if self._text is None and self._run is not None:
-            self._path = self._folder.file_of(*self._run)
-            file = WholeLines(self._path)
-            if file.size == 0:
-                file.append(self._run[2].encode())
-            self._text = file
-        if self._text is None:
-            raise OSError("no run is active")
-        return self._text
+    def _close(self) -> None:
+        files, self._files = self._files, None
+        if files is not None:
+            files.close()
 
     def _end(self) -> None:
-        self._close_files()
+        self._do(self._close)
         self._run = self._path = None
+        self._count_left_out()
+        if self._missing:
+            log.error("%s: the last %d rows of the run are missing", self._folder.path, self._missing)
         self._missing = 0
         self._finish()
 
@@ -180,23 +175,16 @@ class ArchiveFiles:
                     self._do(partial(_make_table, kept))
         self._prune()
 
-    def _sync(self) -> None:
-        self._sync_due = time.monotonic() + SYNC_EVERY_S
-        for file in (self._text, self._values):
-            if file is not None:
-                file.sync()
-
-    def _close_files(self) -> None:
-        files, self._text, self._values = (self._text, self._values), None, None
-        for file in files:
-            if file is not None:
-                self._do(partial(_close, file))
+    def _count_left_out(self) -> None:
+        left_out = self._left_out
+        self._missing += left_out - self._counted
+        self._counted = left_out
 
     def _look(self) -> None:
         """See how much room there is, and make some where there is too little."""
         self._look_due = time.monotonic() + LOOK_EVERY_S
-        if self._text is not None and not self._text.path.exists():
-            self._close_files()  # somebody has moved it away: what follows goes into a new one
+        if self._files is not None and not self._files.path.exists():
+            self._close()  # somebody has moved it away: what follows goes into a new one
         self._prune()
         room = self._folder.room()
         if room is not self._room:
@@ -222,17 +210,10 @@ class ArchiveFiles:
         self._trouble = trouble
 
     def _recover(self) -> None:
-        if self._trouble:
+        if self._missing:
             log.warning("%s: the archive is written again; %d rows are missing", self._folder.path, self._missing)
         self._trouble = ""
         self._missing = 0
-
-
-def _close(file: WholeLines) -> None:
-    try:
-        file.sync()
-    finally:
-        file.close()
 
 
 def _make_table(kept: Path) -> None:

@@ -55,8 +55,8 @@ class Run:
         if self._rows is None or self._rows.table is not table:
             self._rows = ArchiveRows(self._columns, table)
         row = self._rows.row(unix)
-        self.archive.append(row)
-        self._journal.archive(self.id, row)
+        if self.archive.append(row):
+            self._journal.archive(self.id, row)
         if self._files is not None:
             self._files.append(row, self._rows, unix)
 

@@ -25,10 +25,14 @@ class WholeLines:
         """Open or make it, without what is torn at its end. Raises `OSError`."""
         self.path = path
         self._descriptor = os.open(path, _FLAGS, 0o644)
-        self.size = whole_size(self._descriptor)
-        """In bytes."""
-        os.ftruncate(self._descriptor, self.size)
-        _sync_folder(path.parent)
+        try:
+            self.size = whole_size(self._descriptor)
+            """In bytes."""
+            os.ftruncate(self._descriptor, self.size)
+            _sync_folder(path.parent)
+        except OSError:
+            self.close()
+            raise
 
     def append(self, lines: bytes) -> None:
         """Write one line or more. Raises `OSError`; then none of them is in the file."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -21,6 +22,7 @@ from engine.runs.archive import ArchiveRows, header_row
 from engine.runs.archive_files import ArchiveFiles
 from engine.runs.archive_folder import ArchiveError, ArchiveFolder, ArchiveRule
 from protocol.engine_messages import RunStoppedMsg
+from tests.unit.full_disk import files_no_larger_than
 from tests.unit.runs_bench import UNIX, Bench
 
 MIB = 2**20
@@ -160,6 +162,48 @@ async def test_a_disk_that_fills_stops_the_archive_and_nothing_else(
     assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR", "WARNING"]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of files")
+async def test_a_disk_that_takes_no_more_leaves_whole_rows(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    archived = Archived(tmp_path)
+    async with archived.working() as files:
+        archived.begin()
+        written = archived.header + archived.append(0)
+        await archived.settle()
+        with files_no_larger_than(len(written) + 10):
+            for second in (1, 2, 3):
+                archived.append(second)
+            await archived.settle()
+            assert archived.text() == written
+        written += archived.append(4)
+        await archived.settle()
+        with files_no_larger_than(len(written) + 10):
+            archived.append(5)
+            files.end()
+            await archived.settle()
+    assert archived.text() == written
+    said = [record.getMessage().split(": ", 1)[1] for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [text.split(": ")[0] for text in said] == [
+        "no archive can be written",
+        "the archive is written again; 3 rows are missing",
+        "no archive can be written",
+        "the last 1 rows of the run are missing",
+    ]
+
+
+async def test_a_disk_that_stands_still_has_no_end_of_rows_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(archive_files, "KEPT_IN_TROUBLE", 4)
+    archived = Archived(tmp_path)
+    archived.begin()
+    rows = [archived.append(second) for second in range(7)]
+    async with archived.working():
+        await archived.settle()
+        rows.append(archived.append(7))
+    assert archived.text() == archived.header + "".join([*rows[:4], rows[7]])
+    assert "3 rows are missing" in caplog.text
+
+
 async def test_a_folder_that_is_taken_away_is_made_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -244,3 +288,18 @@ def test_without_pyarrow_it_is_said_what_to_install(tmp_path: Path, monkeypatch:
         monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ArchiveError, match=r"needs pyarrow .*: install it with pip install 'skidlink\[parquet\]'"):
         Archived(tmp_path, parquet=True)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the open files of a process are told by Linux")
+async def test_a_disk_that_is_full_from_the_start_costs_no_open_files(tmp_path: Path) -> None:
+    archived = Archived(tmp_path)
+    async with archived.working():
+        before = len(os.listdir("/proc/self/fd"))
+        with files_no_larger_than(10):
+            archived.begin()
+            for second in range(50):
+                archived.append(second)
+            await archived.settle()
+        assert len(os.listdir("/proc/self/fd")) <= before + 1
+        row = archived.append(50)
+    assert archived.text() == archived.header + row

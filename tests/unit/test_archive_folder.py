@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from hypothesis import strategies as st
 
 from engine.runs.archive_folder import ArchiveError, ArchiveFolder, ArchiveRule, Room, run_id_of
 from engine.runs.whole_lines import WholeLines
+from tests.unit.full_disk import files_no_larger_than
 
 MIB = 2**20
 HEADER = "Datetime (UTC),Run Id,Mark\n"
@@ -46,19 +45,6 @@ def test_an_escaped_line_end_belongs_to_its_line(tmp_path: Path) -> None:
     long = b"a" * 65_535 + b"\n"
     assert written(path, long + b"\\" * 65_537 + b"\nrest") == long, "over the chunks in which it is read"
     assert written(path, long + b"\\" * 65_536 + b"\nrest") == long + b"\\" * 65_536 + b"\n"
-
-
-@contextmanager
-def files_no_larger_than(size: int) -> Generator[None]:
-    """The system lets no file of this process grow further, as a disk that is full."""
-    import resource
-
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of files")
