@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -26,6 +25,7 @@ from tests.unit.full_disk import files_no_larger_than
 from tests.unit.runs_bench import UNIX, Bench
 
 MIB = 2**20
+OPEN_FILES = Path("/proc/self/fd")
 NAME = "archiver-2027-01-15_080000.txt"
 SPECS = (
     TagSpec("Run Id", FromEngine(Kind.TEXT)),
@@ -290,16 +290,16 @@ def test_without_pyarrow_it_is_said_what_to_install(tmp_path: Path, monkeypatch:
         Archived(tmp_path, parquet=True)
 
 
-@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="the open files of a process are told by Linux")
+@pytest.mark.skipif(not OPEN_FILES.exists(), reason="the open files of a process are told by Linux")
 async def test_a_disk_that_is_full_from_the_start_costs_no_open_files(tmp_path: Path) -> None:
     archived = Archived(tmp_path)
     async with archived.working():
-        before = len(os.listdir("/proc/self/fd"))
+        before = len(list(OPEN_FILES.iterdir()))
         with files_no_larger_than(10):
             archived.begin()
             for second in range(50):
                 archived.append(second)
             await archived.settle()
-        assert len(os.listdir("/proc/self/fd")) <= before + 1
+        assert len(list(OPEN_FILES.iterdir())) <= before + 1
         row = archived.append(50)
     assert archived.text() == archived.header + row
