@@ -158,8 +158,9 @@ class Engine:
             uplink.put(item)
 
     def _is_controlled(self) -> bool:
-        """Whether users can give commands now."""
-        return any(uplink.status.takes_commands and uplink.status.connected for uplink in self.uplinks)
+        """Whether users can give commands now; where there is no way for them at all, none can be lost."""
+        ways = [uplink.status for uplink in self.uplinks if uplink.status.takes_commands]
+        return not ways or any(way.connected for way in ways)
 
     def _show_output(self, tag: str, value: Value | None, reason: str) -> None:
         self.scan.core.set(tag, value, reason=reason)

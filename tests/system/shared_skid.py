@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from uod_examples.skid import Skid
-from uod_examples.skid.model import SkidModel, Value
+from uod_examples.skid.model import WATCHDOG_S, SkidModel, Value
 from uod_examples.skid.skid import Truth
 
 
@@ -33,12 +33,12 @@ class SharedSkid:
     async def _do(self, work: Callable[[Skid], Coroutine[Any, Any, None]]) -> None:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work(self._skid), self._loop))
 
-    async def begin_anew(self) -> None:
+    async def begin_anew(self, watchdog_s: float = WATCHDOG_S) -> None:
         """Be as when it was started."""
 
         async def work(skid: Skid) -> None:
             await skid.modbus.restore()
-            skid.model = SkidModel(1, noise=False)
+            skid.model = SkidModel(1, noise=False, watchdog_s=watchdog_s)
             await skid.release()
             skid.resume()
 

@@ -163,7 +163,7 @@ async def test_only_what_has_changed_is_sent(skid: SharedSkid) -> None:
         await engine.until(lambda values: values["PT01"] == 1.5)
     changed = {tag["name"] for message in engine.seen[first:] for tag in message.get("tags", ())}
     assert len(everything) > 20
-    assert changed <= {"PT01", "dP", "SW01", "ALARM", "MS01", "VFT01"}
+    assert changed <= {"PT01", "dP", "SW01", "ALARM", "MS01", "VFT01", "PU01 Status"} | {"Clock", "WD01"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -178,6 +178,25 @@ async def test_a_signal_stops_the_engine_soon_and_leaves_the_outputs_safe(
         assert process.returncode == 0, log.decode()
         assert b"not known to be safe" not in log
     await skid.pause()
+    truth = skid.truth().values
+    assert (truth["PU01"], truth["VA01"], truth["VA02"]) == (0.0, False, False)
+
+
+async def test_when_the_engine_is_killed_its_sign_of_life_stops_and_the_plc_makes_the_skid_safe(
+    skid: SharedSkid,
+) -> None:
+    await skid.begin_anew(watchdog_s=5.0)
+    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), "--output", "-") as process:
+        engine = Reader(process)
+        await engine.until(lambda values: SAFE.items() <= values.items())
+        await skid.write(PU01=70.0, VA01=True, VA02=True)
+        await engine.until(lambda values: (values["WD01"] or 0) > 1 and values["PU01"] == 70)
+        process.kill()
+        await process.wait()
+    assert skid.truth().values["PU01"] == 70.0, "nobody has told it to stop"
+    async with asyncio.timeout(60):
+        while skid.truth().values["MS01"] != "Watchdog":
+            await asyncio.sleep(0.1)
     truth = skid.truth().values
     assert (truth["PU01"], truth["VA01"], truth["VA02"]) == (0.0, False, False)
 

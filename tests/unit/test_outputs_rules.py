@@ -285,7 +285,7 @@ def happen(bench: Bench, name: str, *arguments: Any) -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(EVENTS, max_size=60))
+@given(st.lists(EVENTS, min_size=25, max_size=60))
 def test_no_sequence_of_events_leads_beyond_the_rules(events: list[tuple[Any, ...]]) -> None:
     bench = Bench()
     bench.tick()

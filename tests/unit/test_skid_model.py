@@ -12,6 +12,7 @@ from uod_examples.skid.model import (
     TANK_L,
     TEXT_LIMIT,
     TOTAL_START_ML,
+    WATCHDOG_S,
     Mode,
     SkidModel,
     Status,
@@ -187,3 +188,28 @@ def test_noise_is_the_same_for_the_same_seed_and_small() -> None:
     assert one.values() == same.values()
     assert one.values()["FT01"] != other.values()["FT01"]
     assert number(one.values(), "FT01") == pytest.approx(number(quiet.values(), "FT01"), abs=5.0)
+
+
+def test_without_a_sign_of_life_nobody_is_watched(running: SkidModel) -> None:
+    running.watch(3600.0)
+    assert number(after(running, 1.0), "ST01") == pytest.approx(60.0)
+
+
+def test_when_the_sign_of_life_stands_still_the_plc_stops_the_skid(running: SkidModel) -> None:
+    for beat in range(1, 5):
+        running.write({"WD01": beat})
+        running.watch(0.9 * WATCHDOG_S)
+    running.write({"WD01": 4})  # written, but not changed
+    assert number(after(running, 1.0), "ST01") == pytest.approx(60.0)
+    running.watch(0.2 * WATCHDOG_S)
+    values = after(running, 5.0)
+    assert (values["PU01"], values["VA01"], values["VA02"], values["ST01"]) == (0.0, False, False, 0.0)
+    assert values["MS01"] == "Watchdog"
+    assert Status(int(values["SW01"])) & Status.ALARM
+    running.write({"VA01": True})
+    running.watch(STEP_S)
+    assert after(running, STEP_S)["VA01"] is False, "it stays so"
+    running.write({"WD01": 5, "VA01": True})
+    running.watch(STEP_S)
+    values = after(running, STEP_S)
+    assert (values["VA01"], values["PU01"], values["MS01"]) == (True, 0.0, "Standby"), "until somebody is there again"

@@ -51,7 +51,15 @@ def test_discrete_inputs_are_the_bits_of_the_status_word() -> None:
 
 @pytest.mark.parametrize("register", [each for each in REGISTERS if each.writable], ids=lambda each: each.name)
 def test_what_is_written_is_what_is_read(register: Register) -> None:
-    wanted: dict[str, Value] = {"PU01": 12.5, "MO01": 2, "BA01": "B-7", "VA01": True, "VA02": True, "VA03": True}
+    wanted: dict[str, Value] = {
+        "PU01": 12.5,
+        "MO01": 2,
+        "BA01": "B-7",
+        "VA01": True,
+        "VA02": True,
+        "VA03": True,
+        "WD01": 513,
+    }
     assert register.decode(register.encode(values(**wanted))) == wanted[register.quantity]
 
 

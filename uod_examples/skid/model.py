@@ -6,7 +6,9 @@
 
 Pressures are gauge. The flow follows from pump head = losses: the head grows with the square of the speed, the losses
 of filter and outlet with the flow, that of the pump itself with its square. What the skid's own PLC does (status word,
-low-level trip) it does by what its sensors say, so a forced sensor has the consequences that a broken one has.
+low-level trip) it does by what its sensors say, so a forced sensor has the consequences that a broken one has. It also
+watches the sign of life of whoever controls it, WD01: once that has been written, it has to change again and again, or
+else the PLC stops the pump and closes the valves by itself.
 """
 
 from __future__ import annotations
@@ -49,6 +51,8 @@ PULSES_START = 2**53 + 1
 """The first integer that a float64 cannot hold."""
 CLOCK_START_NS = 1_767_225_600_000_000_000
 """2026-01-01T00:00:00Z"""
+WATCHDOG_S = 10.0
+"""How long the PLC waits for the next sign of life."""
 TEXT_LIMIT = 16
 """characters: what the eight registers of a text hold"""
 
@@ -71,10 +75,11 @@ class Status(IntFlag):
     LOW_LEVEL = 1 << 4
     HIGH_PRESSURE = 1 << 5
     BACKWASHING = 1 << 6
+    WATCHDOG = 1 << 7
     ALARM = 1 << 15
 
 
-WRITABLE = frozenset({"PU01", "VA01", "VA02", "VA03", "MO01", "BA01"})
+WRITABLE = frozenset({"PU01", "VA01", "VA02", "VA03", "MO01", "BA01", "WD01"})
 
 _NOISE = {"LT01": 0.02, "FT01": 0.5, "PT01": 0.002, "PT02": 0.002, "TT01": 0.01, "CT01": 0.005}
 """standard deviation of each sensor, in its unit"""
@@ -84,7 +89,9 @@ _NEVER_NEGATIVE = frozenset({"LT01", "FT01", "PT01", "PT02", "CT01"})
 class SkidModel:
     """The state of the skid, moved on by `step` and acted upon by `write`."""
 
-    def __init__(self, seed: int = 1, *, noise: bool = True, running: bool = False) -> None:
+    def __init__(
+        self, seed: int = 1, *, noise: bool = True, running: bool = False, watchdog_s: float = WATCHDOG_S
+    ) -> None:
         """Fill the tank to 80 %; `running` opens the valves and starts the pump at 60 %, which takes it 3 s."""
         self.setpoint: float = 60.0 if running else 0.0
         self.inlet_open = running
@@ -92,6 +99,12 @@ class SkidModel:
         self.feed_open = True
         self.mode = Mode.COLLECT
         self.batch = "B-0001"
+        self.sign_of_life: int = 0
+        self.tripped = False
+        """Nobody has given a sign of life for too long."""
+        self._watchdog_s = watchdog_s
+        self._silent_s: float | None = None
+        """since the last sign of life; None: nobody has given one yet"""
         self.speed: float = 0.0
         self.flow: float = 0.0
         self.pressure_before: float = 0.0
@@ -132,6 +145,8 @@ class SkidModel:
                     self.feed_open = bool(value)
                 case "MO01":
                     self.mode = Mode(int(value))
+                case "WD01":
+                    self._hear(int(value))
                 case _:
                     self.batch = str(value)
         self._refresh()
@@ -161,6 +176,22 @@ class SkidModel:
         self._foul_and_heat(dt)
         self.elapsed_ns += round(dt * 1e9)
         self._measure()
+
+    def watch(self, seconds: float) -> None:
+        """Let the PLC wait so much longer for a sign of life.
+
+        This is not part of `step`: a process can be moved on by minutes at once, and nobody could live up to that.
+        """
+        if self._silent_s is not None:
+            self._silent_s += seconds
+            self.tripped = self._silent_s > self._watchdog_s
+        if self.tripped:
+            self.setpoint, self.inlet_open, self.outlet_open = 0.0, False, False
+
+    def _hear(self, sign_of_life: int) -> None:
+        """Only a change is a sign of life, but for the first: what hangs may write the same value for ever."""
+        if sign_of_life != self.sign_of_life or self._silent_s is None:
+            self.sign_of_life, self._silent_s, self.tripped = sign_of_life, 0.0, False
 
     def _turn_pump(self, dt: float) -> None:
         tripped = bool(self._status() & Status.LOW_LEVEL) or self.mode is Mode.BACKWASH
@@ -234,6 +265,7 @@ class SkidModel:
             "VA03": self.feed_open,
             "MO01": int(self.mode),
             "BA01": self.batch,
+            "WD01": self.sign_of_life,
         }
         self._values = self._readings | setpoints | self._forced
         status = self._status()
@@ -257,11 +289,15 @@ class SkidModel:
             status |= Status.HIGH_PRESSURE
         if self.mode is Mode.BACKWASH:
             status |= Status.BACKWASHING
-        if status & (Status.FILTER_FOULED | Status.LOW_LEVEL | Status.HIGH_PRESSURE):
+        if self.tripped:
+            status |= Status.WATCHDOG
+        if status & (Status.FILTER_FOULED | Status.LOW_LEVEL | Status.HIGH_PRESSURE | Status.WATCHDOG):
             status |= Status.ALARM
         return status
 
     def _message(self, status: Status) -> str:
+        if status & Status.WATCHDOG:
+            return "Watchdog"
         if status & Status.LOW_LEVEL:
             return "Low level"
         if status & Status.HIGH_PRESSURE:
@@ -289,6 +325,9 @@ class SkidModel:
             case "MO01":
                 if value not in list(Mode):
                     raise ValueError(f"MO01 takes {', '.join(f'{m.value} ({m.name})' for m in Mode)}, not {value!r}")
+            case "WD01":
+                if not isinstance(value, int) or not 0 <= value <= 0xFFFF:
+                    raise ValueError(f"WD01 takes a whole number of 16 bits, not {value!r}")
             case "BA01":
                 if not isinstance(value, str) or not value.isascii() or len(value) > TEXT_LIMIT:
                     raise ValueError(f"BA01 takes up to {TEXT_LIMIT} ASCII characters, not {value!r}")

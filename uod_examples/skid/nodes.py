@@ -61,4 +61,5 @@ NODES = (
     SkidNode("VA03", "Boolean", writable=True),
     SkidNode("MO01", "Int32", writable=True),
     SkidNode("BA01", "String", writable=True),
+    SkidNode("WD01", "UInt16", writable=True),
 )

@@ -130,6 +130,7 @@ REGISTERS: tuple[Register, ...] = (
     _at(_BOX, "PU01", 0, unit="%", scale=0.1, writable=True),
     _at(_BOX, "MO01", 1, writable=True),
     _at(_BOX, "PU01_float", 2, quantity="PU01", type="float32", unit="%", writable=True),
+    _at(_BOX, "WD01", 8, writable=True),
     _at(_BOX, "BA01", 10, type="string", length=8, writable=True),
     # The pump box: what is read
     _at(_BOX, "PT01", 100, unit="bar", scale=0.001),

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from uod_examples.skid.bus import Bus, Frame, ModbusBus, OpcUaBus, SkidError
-from uod_examples.skid.model import SkidModel, Value
+from uod_examples.skid.model import WATCHDOG_S, SkidModel, Value
 from uod_examples.skid.nodes import NODES
 from uod_examples.skid.registers import REGISTERS
 
@@ -47,9 +47,13 @@ class Skid:
         running: bool = False,
         paused: bool = False,
         record: bool = False,
+        watchdog_s: float = WATCHDOG_S,
     ) -> None:
-        """Port 0 takes a free one. `opcua` and `modbus` choose the servers; `running` starts with the pump on."""
-        self.model = SkidModel(seed, noise=noise, running=running)
+        """Port 0 takes a free one. `opcua` and `modbus` choose the servers; `running` starts with the pump on.
+
+        `watchdog_s` is how long the skid's PLC waits for the next sign of life of who controls it, in real time.
+        """
+        self.model = SkidModel(seed, noise=noise, running=running, watchdog_s=watchdog_s)
         self.history: list[Frame] = []
         """every frame since the start, when `record` is set; CK01 tells them apart. What of it each server has shown,
         and when, is in the `showings` of the bus."""
@@ -172,6 +176,7 @@ class Skid:
         due = time.monotonic()
         while True:
             await self._going.wait()
+            self.model.watch(PERIOD_S)
             self.model.step(PERIOD_S)
             self._publish()
             due = max(due + PERIOD_S, time.monotonic())
