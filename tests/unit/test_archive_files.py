@@ -290,16 +290,20 @@ def test_without_pyarrow_it_is_said_what_to_install(tmp_path: Path, monkeypatch:
         Archived(tmp_path, parquet=True)
 
 
+def open_files() -> int:
+    return len(list(OPEN_FILES.iterdir()))
+
+
 @pytest.mark.skipif(not OPEN_FILES.exists(), reason="the open files of a process are told by Linux")
 async def test_a_disk_that_is_full_from_the_start_costs_no_open_files(tmp_path: Path) -> None:
     archived = Archived(tmp_path)
     async with archived.working():
-        before = len(list(OPEN_FILES.iterdir()))
+        before = open_files()
         with files_no_larger_than(10):
             archived.begin()
             for second in range(50):
                 archived.append(second)
             await archived.settle()
-        assert len(list(OPEN_FILES.iterdir())) <= before + 1
+        assert open_files() <= before + 1
         row = archived.append(50)
     assert archived.text() == archived.header + row
