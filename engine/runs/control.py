@@ -52,7 +52,7 @@ from protocol.engine_messages import (
     RunStoppedMsg,
 )
 from protocol.messages import ErrorMessage, SuccessMessage
-from protocol.models import ControlState, ErrorLog, Method, MethodStatusEnum, RunLog, SystemStateEnum
+from protocol.models import ErrorLog, Method, MethodStatusEnum, RunLog, SystemStateEnum
 
 log = logging.getLogger("skidlink.engine.runs")
 
@@ -101,7 +101,7 @@ class Runs:
         self._new = False
         self._mark = ""
         self._method_state = instructions.state()
-        self._told = self._control_state()
+        self._told = self.state.switches
 
     @property
     def run_id(self) -> str | None:
@@ -198,7 +198,10 @@ class Runs:
 
     def states(self) -> Sequence[EngineMessage]:
         """The method, all states, and the run log; outside a run also the latest errors."""
-        found: list[EngineMessage] = [MethodStateMsg(method_state=self._method_state), self._control_state()]
+        found: list[EngineMessage] = [
+            MethodStateMsg(method_state=self._method_state),
+            ControlStateMsg(control_state=self.state.switches),
+        ]
         if method := self._method.message():
             found.insert(0, method)
         if (run_log := self._commands.run_log()) is not None:
@@ -345,6 +348,8 @@ class Runs:
                 if self._files is not None:
                     self._files.close_dead(dead.id, dead.filename, dead.header)
                 self._send_end(dead.id, record.log, archive)
+                if self._run is None:
+                    self.note("Batch Name", "")
             else:
                 self._run = Run(dead.id, dead.started, archive, columns, self._journal, self._files)
                 self._go_on(dead, record)
@@ -368,9 +373,9 @@ class Runs:
     def _show_state(self) -> None:
         set_state(self._core(), self.state.word, self.run_id)
         self._show_clocks()
-        if (state := self._control_state()) != self._told:
-            self._told = state
-            self._send(state)
+        if (switches := self.state.switches) != self._told:
+            self._told = switches
+            self._send(ControlStateMsg(control_state=switches))
 
     def _show_clocks(self) -> None:
         clocks = self.state.clocks
@@ -379,12 +384,6 @@ class Runs:
     def _show_mark(self) -> None:
         self._core().set("Mark", self._mark)
         self._look_due = 0.0  # so that a crash neither loses a mark nor brings one back
-
-    def _control_state(self) -> ControlStateMsg:
-        state = self.state
-        return ControlStateMsg(
-            control_state=ControlState(is_running=state.active, is_holding=state.held, is_paused=state.paused)
-        )
 
     def _write_row(self, run: Run) -> None:
         """Write the tags as they are into the archive, and with them the marks that have been set."""

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from protocol.models import SystemStateEnum
+from protocol.models import ControlState, SystemStateEnum
 
 
 class ControlWord(StrEnum):
@@ -65,6 +65,11 @@ class RunState:
         if self.paused:
             return SystemStateEnum.Paused
         return SystemStateEnum.Holding if self.held else SystemStateEnum.Running
+
+    @property
+    def switches(self) -> ControlState:
+        """Which of the control buttons are down."""
+        return ControlState(is_running=self.active, is_holding=self.held, is_paused=self.paused)
 
     def tell(self, word: ControlWord, now: float) -> None:
         """Change the state. Raises `RefusedError`."""

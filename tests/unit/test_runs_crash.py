@@ -152,7 +152,7 @@ async def test_a_run_that_has_lost_a_tag_is_ended(tmp_path: Path) -> None:
         assert (stopped.archive or "").count(run) == 2
         assert [line.command_name for line in stopped.runlog.lines] == ["PU01: 60"]
         bench.tick()
-        assert (bench.shown["System State"], bench.shown["Run Id"]) == ("Stopped", None)
+        assert (bench.shown["System State"], bench.shown["Run Id"], bench.shown["Batch Name"]) == ("Stopped", None, "")
         (said,) = errors(bench)
         assert "which cannot go on: the UOD has no T1 any more" in said
         assert not bench.press("Start")
