@@ -250,12 +250,13 @@ async def test_a_port_is_not_opened_twice(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rs485", ["kernel", "rts"])
 async def test_a_port_without_direction_control_is_refused(tmp_path: Path, rs485: str) -> None:
+    """Only the refusal can be seen here: a pseudo terminal has neither RTS nor a driver that turns RS-485 round."""
     line = PtyLine(tmp_path)
     async with line.plugged():
         served = Served("modbus-rtu", port_options(line) | {"rs485": rs485})
         with pytest.raises(LinkError, match="cannot turn RS-485 round by"):
             async with served.driven([point("A", holding=7)]):
-                raise AssertionError("a pseudo terminal has no RTS")
+                raise AssertionError("direction control where there is none")
 
 
 async def test_the_echo_of_the_line_is_told_and_taken_away(tmp_path: Path) -> None:
