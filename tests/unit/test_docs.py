@@ -47,6 +47,14 @@ def test_the_uod_of_how_to_keep_time_has_no_fault(tmp_path: Path) -> None:
     assert read_uod(file).faults == ()
 
 
+def test_the_uod_of_the_guards_has_no_fault(tmp_path: Path) -> None:
+    (source,) = blocks(DOCS / "how-to" / "outputs.md", "yaml")
+    file = tmp_path / "guards.yaml"
+    file.write_text(source)
+    reading = read_uod(file)
+    assert reading.faults == ()
+
+
 def test_every_link_of_the_documentation_leads_somewhere() -> None:
     pages = [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *DOCS.rglob("*.md")]
     for page in pages:
