@@ -39,6 +39,8 @@ LEAST_STEP_S = 0.001
 SLEWED = 0.9
 """Where the wall clock has been set back in a run, stamps go on at this share of the time that really passes, until it
 has caught up with them."""
+EARLY_S = 0.0005
+"""By how much a tick may begin before its time."""
 SET_S = 1.0
 """A wall clock that is off by more than this against the monotonic one has been set, or the computer was suspended."""
 STOOD_STILL_S = 1.0
@@ -141,6 +143,8 @@ class Scan:
                 if missed * self._tick_s > STOOD_STILL_S:
                     self._stood_still(missed, now)
             await asyncio.sleep(due - time.monotonic())
+            while (early := due - time.monotonic()) > EARLY_S:  # noqa: ASYNC110 - uvloop counts in whole milliseconds
+                await asyncio.sleep(early)
 
     def tick(self, now: float, unix: float) -> None:
         """One turn: `now` in monotonic seconds measures, `unix` in seconds since 1970 stamps."""

@@ -20,7 +20,7 @@ from engine.core.core import Core
 from engine.core.spec import Direction, FromExpression, FromPoint, TagSpec
 from engine.floods import TOLD_A_MINUTE
 from engine.links import Link, LinkState
-from engine.scan import SLEWED, NoTurn, Scan
+from engine.scan import EARLY_S, SLEWED, NoTurn, Scan
 from engine.system import SYSTEM_TAGS
 from engine.timing import AT_ONCE
 from engine.uplinks.contract import TagsFrame
@@ -235,6 +235,19 @@ async def test_over_a_day_of_ticks_that_take_their_time_and_sleeps_that_are_too_
         await cycle.run()
     assert cycle.counters.overruns == 0
     assert all(-1e-6 < now - 1000 - place * tick_s < 0.011 for place, now in enumerate(at))
+
+
+async def test_a_loop_that_wakes_too_soon_is_sent_to_sleep_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    skid = Skid(monkeypatch, 30)
+    sleep = skid.clocks.sleep
+
+    async def wake_early(seconds: float) -> None:
+        await sleep(max(seconds - 0.0012, seconds / 2))
+
+    monkeypatch.setattr(skid.clocks, "sleep", wake_early)
+    await skid.run()
+    assert len(skid.at) >= 9
+    assert all(-EARLY_S <= at - TICK_S * place <= 1e-6 for place, at in enumerate(skid.at))
 
 
 async def test_how_late_a_tick_begins_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
