@@ -17,7 +17,7 @@ from engine.links import Link
 from engine.outputs import Outputs
 from engine.runs.archive_files import ArchiveFiles
 from engine.runs.control import Runs
-from engine.runs.instructions import NoInstructions
+from engine.runs.instructions import InstructionSource, NoInstructions
 from engine.runs.journal import Journal
 from engine.scan import Scan
 from engine.statuses import StatusTags
@@ -47,11 +47,17 @@ def engine_name(skid: Skid) -> str:
 class Engine:
     """Runs a skid. It is also what uplinks may ask of it (`engine.uplinks.contract.Engine`)."""
 
-    def __init__(self, skid: Skid, store: Store | None = None, archive: ArchiveFiles | None = None) -> None:
+    def __init__(
+        self,
+        skid: Skid,
+        store: Store | None = None,
+        archive: ArchiveFiles | None = None,
+        instructions: InstructionSource | None = None,
+    ) -> None:
         """Plan everything. Raises `DriverError` when a driver cannot be had.
 
         Without a store nothing of a run outlives a crash, and without an archive no file of a run is written. Both are
-        started and closed by `run`.
+        started and closed by `run`. Without a source of instructions methods are kept, but not carried out.
         """
         self.skid = skid
         self.store = store or Store()
@@ -62,8 +68,8 @@ class Engine:
         self.uplinks: list[Uplink] = []
         self.outputs = Outputs(skid, self.links, self._show_output, self._is_controlled)
         self.runs = Runs(
-            skid, lambda: self.scan.core, self.outputs, self.links, self._send, Journal(self.store), NoInstructions(),
-            archive,
+            skid, lambda: self.scan.core, self.outputs, self.links, self._send, Journal(self.store),
+            instructions or NoInstructions(), archive,
         )  # fmt: skip
         self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send, self)
         self._counters = CounterTags(skid.counters, self.links, self.scan)

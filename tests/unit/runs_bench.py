@@ -10,6 +10,7 @@ from drivers.contract import Kind, Quality
 from engine.engine import Engine
 from engine.links import Link, LinkState
 from engine.runs.archive_files import ArchiveFiles
+from engine.runs.instructions import InstructionSource
 from engine.store import Store
 from engine.uod.reader import read_uod
 from engine.uplinks.contract import TagsFrame, UplinkStatus
@@ -67,6 +68,7 @@ class Bench:
         at: float = 0.0,
         clock: float = UNIX,
         archive: ArchiveFiles | None = None,
+        instructions: InstructionSource | None = None,
     ) -> None:
         """`kept`: what the engine keeps goes into a file of the folder. `at` is the time in seconds, and
         `clock` what the clock on the wall says at 0."""
@@ -75,7 +77,7 @@ class Bench:
         skid = read_uod(file).skid
         assert skid is not None
         self.store = Store(folder / "kept.sqlite3" if kept else None, sync_ms=0)
-        self.engine = Engine(skid, self.store, archive)
+        self.engine = Engine(skid, self.store, archive, instructions)
         self.listener = Listener()
         self.engine.uplinks.append(self.listener)
         self.now, self._clock = at, clock

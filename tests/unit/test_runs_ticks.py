@@ -305,14 +305,19 @@ class Script:
 
 
 @pytest.fixture
-def script(bench: Bench) -> Script:
-    found = Script()
-    bench.engine.runs._instructions = found
-    bench.engine.runs._method_state = found.states
+def script() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def scripted(tmp_path: Path, script: Script) -> Bench:
+    found = Bench(tmp_path, instructions=script)
+    found.tick()
     return found
 
 
-def test_an_instruction_source_is_asked_once_a_tick_while_the_run_is_running(bench: Bench, script: Script) -> None:
+def test_an_instruction_source_is_asked_once_a_tick_while_the_run_is_running(scripted: Bench, script: Script) -> None:
+    bench = scripted
     bench.ticks(10)
     assert script.asked == 0
     bench.do(MethodMsg(method=METHOD))
@@ -334,7 +339,8 @@ def test_an_instruction_source_is_asked_once_a_tick_while_the_run_is_running(ben
     assert (script.asked, script.ended) == (12, 1)
 
 
-def test_the_state_of_a_method_is_told_when_it_changes(bench: Bench, script: Script) -> None:
+def test_the_state_of_a_method_is_told_when_it_changes(scripted: Bench, script: Script) -> None:
+    bench = scripted
     bench.press("Start")
     bench.ticks(5)
     assert bench.told(MethodStateMsg) == []
@@ -348,7 +354,8 @@ def test_the_state_of_a_method_is_told_when_it_changes(bench: Bench, script: Scr
 
 
 @pytest.mark.parametrize("how", ["fault", "line"])
-def test_a_method_that_fails_pauses_the_run_and_unpause_clears_it(bench: Bench, script: Script, how: str) -> None:
+def test_a_method_that_fails_pauses_the_run_and_unpause_clears_it(scripted: Bench, script: Script, how: str) -> None:
+    bench = scripted
     bench.press("Start")
     bench.do(InjectCodeMsg(pcode="PU01: 60"))
     bench.tick()
