@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import httpx
 
-START_WITHIN_S = 30.0
+START_WITHIN_S = 120.0
 POLL_S = 0.05
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 """How long a busy machine may take for what takes a fraction of a second."""
 
 

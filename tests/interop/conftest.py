@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -11,13 +10,14 @@ import pytest
 
 from tests.interop.aggregator import Aggregator
 from tests.interop.environment import open_pectus_environment
+from tests.ports import free_port
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give the first test of this group the time that the installation takes."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.timeout(600))
+            item.add_marker(pytest.mark.timeout(1200))
 
 
 @pytest.fixture(scope="session")
@@ -36,13 +36,13 @@ def open_pectus_scripts(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 async def aggregator(
-    open_pectus_scripts: Path, tmp_path: Path, unused_tcp_port: int, request: pytest.FixtureRequest
+    open_pectus_scripts: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> AsyncIterator[Aggregator]:
     """A running aggregator with an empty database.
 
     `@pytest.mark.parametrize("aggregator", [("-secret", "s")], indirect=True)` gives it options.
     """
-    found = Aggregator(open_pectus_scripts, tmp_path, unused_tcp_port, *getattr(request, "param", ()))
+    found = Aggregator(open_pectus_scripts, tmp_path, free_port(), *getattr(request, "param", ()))
     try:
         await found.start()
         yield found
@@ -53,9 +53,7 @@ async def aggregator(
 @pytest.fixture(scope="module")
 def shared_port(open_pectus_scripts: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of an aggregator that lives as long as a file of tests, because its start takes seconds."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = free_port()
     with asyncio.Runner() as runner:
         found = Aggregator(open_pectus_scripts, tmp_path_factory.mktemp("aggregator"), port)
         runner.run(found.start())

@@ -30,7 +30,7 @@ tags:
   Constant: {device: box, start: 7}
 process_values: [T0, {entry: PU01}, Constant]
 """
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 
 
 class Lab:

@@ -16,7 +16,7 @@ from tests.interop.aggregator import Aggregator
 from tests.interop.exported import exported_column
 from tests.interop.lab import Lab
 
-DURABLE_WITHIN_S = 0.5
+DURABLE_WITHIN_S = 2.0
 """What is older than this when the engine is killed has to be there in the end: the file of the outbox is flushed every
 0.2 s, and a flush takes its time on a busy disk."""
 ENOUGH = 20

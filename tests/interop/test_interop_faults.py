@@ -26,7 +26,8 @@ from tests.interop.logged_run import LoggedRun
 from tests.interop.small_engine import SmallEngine
 from uod_examples.skid.proxy import FaultProxy
 
-BACK_WITHIN_S = 1.0
+BACK_WITHIN_S = 10.0
+"""Half a second at most is waited between two tries; the rest is what a busy machine may take."""
 
 
 @asynccontextmanager
@@ -57,7 +58,7 @@ async def run_through_proxy(aggregator: Aggregator, name: str) -> AsyncGenerator
             yield run, proxy, f"lab-pc_{name}"
 
 
-async def connected(uplink: AggregatorUplink, within_s: float = 10.0) -> None:
+async def connected(uplink: AggregatorUplink, within_s: float = 60.0) -> None:
     async with asyncio.timeout(within_s):
         while not uplink.status.connected:
             await asyncio.sleep(0.01)  # the status is a plain field, written for a table that is drawn by time
@@ -113,7 +114,7 @@ async def test_a_connection_that_only_we_believe_in_is_found(shared: Aggregator)
     """The other side is gone without a word; what is sent into the void is sent again."""
     async with run_through_proxy(shared, "half_open") as (run, proxy, unit):
         await proxy.half_open()
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(60):
             while run.uplink.status.connected:
                 await asyncio.sleep(0.01)  # a plain field, as above
         noticed = time.monotonic()
@@ -182,7 +183,7 @@ async def test_a_second_engine_of_the_same_name_harms_nobody(
     async with run_through_proxy(shared, "twins") as (run, _, unit):
         twin = SmallEngine("twins", Counter=-5)
         async with delivering(twin, shared.address) as uplink:
-            async with asyncio.timeout(10.0):
+            async with asyncio.timeout(60):
                 while "connected already" not in uplink.status.state:
                     await asyncio.sleep(0.01)  # a plain field, as above
             await asyncio.sleep(1.0)  # so long that it is tried again, which must not change anything

@@ -43,7 +43,7 @@ async def engine(skid: Skid, aggregator: Aggregator) -> AsyncGenerator[asyncio.s
 
 async def unit_id(aggregator: Aggregator) -> str:
     """The id under which the aggregator lists the one unit that it has."""
-    units = await aggregator.until("/api/process_units", lambda units: len(units) == 1, within_s=30)
+    units = await aggregator.until("/api/process_units", lambda units: len(units) == 1, within_s=120)
     return str(units[0]["id"])
 
 
@@ -68,7 +68,7 @@ async def test_the_process_unit_is_there_and_its_values_follow_the_skid(aggregat
         await aggregator.values(
             unit,
             lambda values: values["PU01"] == 60 and values["VA01"] == "Open" and (values["FT01"] or 0) > 300,
-            within_s=30,
+            within_s=120,
         )
 
         await skid.pause()
@@ -87,11 +87,11 @@ async def test_a_dead_device_is_shown_without_values_and_the_rest_goes_on(aggreg
         await aggregator.values(unit, lambda values: values.get("PT01") is not None and values.get("FT01") is not None)
         await skid.modbus.refuse()
         gone = await aggregator.values(
-            unit, lambda values: all(values[name] is None for name in ("PT01", "dP", "TT01")), within_s=20
+            unit, lambda values: all(values[name] is None for name in ("PT01", "dP", "TT01")), within_s=120
         )
         assert gone["FT01"] is not None
         assert gone["Connection Status"] == "Disconnected"
         await skid.modbus.restore()
         await aggregator.values(
-            unit, lambda values: values["PT01"] is not None and values["Connection Status"] == "Connected", within_s=20
+            unit, lambda values: values["PT01"] is not None and values["Connection Status"] == "Connected", within_s=120
         )

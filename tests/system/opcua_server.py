@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import random
-import socket
 import threading
 from collections.abc import AsyncGenerator, Generator, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +22,7 @@ from drivers.opcua.driver import OpcUa
 from drivers.opcua.options import DeviceOptions, PointOptions
 from drivers.opcua.poll import Poll
 from drivers.reasons import reason_text
+from tests.ports import free_port
 
 ua: Any = asyncua.ua
 """Untyped, as its annotations ask for number classes of its own, which its users never make."""
@@ -176,14 +175,6 @@ class Proxy:
                 if not self.silent:
                     writer.write(data)
         writer.close()
-
-
-def free_port() -> int:
-    """A port for a server that is to be started: not one of those that the system gives to anybody in between."""
-    while True:
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", random.randrange(10_000, 30_000)))
-            return probe.getsockname()[1]
 
 
 def points(*nodes: str | PointOptions, write: bool = False) -> list[Point]:

@@ -16,7 +16,8 @@ from drivers.contract import Kind, LinkError, Point, Quality
 from drivers.opcua.certificates import own_certificate
 from drivers.opcua.driver import OpcUa
 from drivers.opcua.options import DeviceOptions, PointOptions
-from tests.system.opcua_server import SKID, free_port, opened, points, quality, skid_node
+from tests.ports import free_port
+from tests.system.opcua_server import SKID, opened, points, quality, skid_node
 
 FOLDER = Path(__file__).parents[1] / "opcua_peer"
 WORD = "wort-des-labors"
