@@ -212,7 +212,7 @@ class Scan:
             log.error(
                 "%s is left out: %s; its device has another type than the expression needs", fault.tag, fault.message
             )
-        for sentence in core.unfit_stand_ins:
+        for sentence in (*core.unfit_stand_ins, *core.unfit_simulations):
             log.error("%s", sentence)
         self._publisher = Publisher(core.table)
         self._quality_log = QualityLog(core.table, self._links)

@@ -75,7 +75,7 @@ class Block:
             self._scaled = make(specs, self.raw_kind, self.kind)
         self._sentinels = _sentinels(specs, self.raw_kind)
         self._limits = _Limits(specs, self.kind) if _needs_limits(specs, self.kind) else None
-        self._choices = _Choices(specs, self.raw_kind) if self.kind is TagKind.CHOICE else None
+        self._choices = Choices(specs, self.raw_kind) if self.kind is TagKind.CHOICE else None
         self._checks_finite = self.kind in (TagKind.FLOAT, TagKind.FLOAT32) and not _stays_finite(specs, self.raw_kind)
 
     def take(self, image: Image, all_good: bool) -> None:
@@ -271,7 +271,7 @@ def _limit(limit: float | None, kind: TagKind, *, lowest: bool) -> float | int:
     return limit
 
 
-class _Choices:
+class Choices:
     """Raw values become the place of the tag's choice that has them."""
 
     def __init__(self, specs: Sequence[TagSpec], raw: Kind) -> None:

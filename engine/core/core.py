@@ -6,24 +6,26 @@ The order of a tick is `take` each link, `set` what the engine knows, `derive`, 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.contract import Image, Kind, Quality
+from drivers.contract import Image, Quality
 from drivers.reasons import reason_code
-from engine.core.checking import Checked, ExpressionError, ExpressionFault, Formula, Known, check_expressions
-from engine.core.convert import INTEGER_BOUNDS, converted_kind, is_identity
+from engine.core.checking import Checked, Known
+from engine.core.column_values import column_value
 from engine.core.derived import Derived
 from engine.core.diff import Diff
 from engine.core.intake import Intake
-from engine.core.shapes import Group, group
-from engine.core.spec import Event, FromEngine, FromExpression, FromPoint, TagSpec
+from engine.core.layout import check_specs, known_of, layout, set_sources
+from engine.core.memory import Memory
+from engine.core.shapes import group
+from engine.core.simulation import Simulation
+from engine.core.spec import Event, FromEngine, FromExpression, Simulated, TagSpec
 from engine.core.stand_ins import StandIns
-from engine.core.table import Cells, Table, TagKind
+from engine.core.table import Cells, Table
 
 
 class Core:
@@ -36,32 +38,45 @@ class Core:
         text where a number is wanted, ends nothing: its tag is bad, and the fault is the reason, and among `unfit`.
         """
         self._images = list(images)
-        checked, self.unfit = _checked(specs, images)
-        groups = group(checked)
-        ordered, kinds = _layout(specs, images, checked, groups)
+        checked, self.unfit = check_specs(specs, images)
+        guards, shown = _parted(specs, checked)
+        groups, guarding = group(shown), group(_with_inputs(guards, checked))
+        ordered, kinds = layout(specs, images, checked, [*groups, *guarding])
         starts = np.cumsum([0, *(len(image.kinds) for image in images)])
         own = [spec.name for spec in ordered if isinstance(spec.source, FromEngine)]
         cells = Cells(ordered, kinds, int(starts[-1]) + len(own))
         self._cells = cells
         self.table = Table(cells)
-        self._set_sources(starts, own, checked)
+        set_sources(cells, starts, own, checked, self.unfit)
         self._links = [
             Intake(cells, link, image, slice(int(starts[link]), int(starts[link + 1])))
             for link, image in enumerate(images)
         ]
-        self._derived = Derived(cells, groups, {spec.name: row for row, spec in enumerate(ordered)})
+        row_of = {spec.name: row for row, spec in enumerate(ordered)}
+        self._derived = Derived(cells, groups, row_of)
+        self._guards = Derived(cells, guarding, row_of, put=guards)
+        """What guards outputs, computed from what devices say, and for that all that it rests on."""
+        self._guard_rows = [row_of[name] for name in guards]
+        self._memory = Memory([*self._derived.remembering(), *self._guards.remembering()])
         self._diff = Diff(cells)
         self._stand_ins = StandIns(cells, derived=False)
         self._derived_stand_ins = StandIns(cells, derived=True)
         self.unfit_stand_ins = (*self._stand_ins.unfit, *self._derived_stand_ins.unfit)
         """What is wrong with values that should stand in for bad ones, a sentence each."""
-        self._simulated: dict[int, Any] = {}
-        """row -> what its column is made to hold"""
+        self._simulation = Simulation(
+            cells, self.table, lambda: {spec.name: _known(spec, images, checked) for spec in specs}
+        )
+        self._asked = {spec.name: spec.simulated for spec in specs if spec.simulated is not None}
+        self._now = 0.0
+        self.unfit_simulations: list[str] = []
+        """What is wrong with simulations that do not fit what a device has turned out to be, a sentence each."""
+        self._simulate_what_fits(self._asked)
         for fault in reversed(self.unfit):  # the first one is told
             cells.reason[self.table.row_of(fault.tag)] = reason_code(f"its expression does not fit: {fault.message}")
 
     def take(self, link: int) -> None:
         """Convert a link's image, as it is now, into the table."""
+        self._simulation.lift()
         self._links[link].take(self._images[link])
 
     def set(
@@ -85,7 +100,7 @@ class Core:
             quality = max(quality, Quality.BAD)
         else:
             kind, cell = cells.cell(row)
-            cells.columns[kind][cell] = _fitting(spec, kind, value)
+            cells.columns[kind][cell] = column_value(spec, kind, value)
             cells.fresh_values.add(kind)
             cells.known[row] = True
         code = reason_code(reason or ("it has no value" if quality is Quality.BAD else ""))
@@ -94,34 +109,49 @@ class Core:
             cells.reason[row] = code
             cells.quality_turn += 1
 
-    def simulate(self, tag: str, value: bool | float | str) -> None:
+    @property
+    def simulated(self) -> Mapping[str, Simulated]:
+        """The tags that are simulated, and by what."""
+        return self._simulation.tags
+
+    def simulate(self, tag: str, value: bool | float | str, *, drives_outputs: bool = False) -> None:
         """Show a value in the place of what the device says, from the next `derive` on, and mark it as simulated.
 
-        The mark goes on to what is derived from it. Raises `ValueError` for a tag that no device feeds, and for a value
-        that does not fit its kind.
+        The mark goes on to what is derived from it. What guards outputs does not see it, if not asked for. Raises
+        `ValueError` for a tag that no device feeds, and for a value that does not fit its kind.
         """
-        row = self.table.row_of(tag)
-        spec = self.table.specs[row]
-        if not isinstance(spec.source, FromPoint):
-            raise ValueError(f"{tag!r} is fed by no device and cannot be simulated")  # noqa: TRY004
-        self._simulated[row] = _fitting(spec, self._cells.cell(row)[0], value)
-        self._mark_simulated()
+        self._simulate({**self.simulated, tag: Simulated(value=value, drives_outputs=drives_outputs)})
+
+    def simulate_by(self, tag: str, expression: str, *, drives_outputs: bool = False) -> None:
+        """Show what an expression gives, in the unit of the tag, in the place of what the device says.
+
+        It sees the tags as they are shown, its own too, and is one tick behind them. Raises `ValueError` for a tag that
+        no device feeds or that is a text, and with all that is wrong with the expression.
+        """
+        self._simulate({**self.simulated, tag: Simulated(expr=expression, drives_outputs=drives_outputs)})
 
     def stop_simulating(self, tag: str) -> None:
         """Show again what the device says."""
-        row = self.table.row_of(tag)
-        if self._simulated.pop(row, None) is not None:
-            self._mark_simulated()
-            self._take_back(row)
+        self._simulate({name: by for name, by in self.simulated.items() if name != tag})
+
+    def simulate_as_authored(self) -> None:
+        """Simulate what the author of the UOD asks for, and nothing else."""
+        self._simulate_what_fits(self._asked)
 
     def derive(self, now: float) -> None:
         """Evaluate the derived tags at `now` (monotonic seconds), after what is too old has become stale."""
+        self._now = now
+        simulation = self._simulation
+        simulation.lift()
         self.age(now)
-        if self._simulated:
-            self._put_simulated()
+        self._stand_ins.put()
+        simulation.put(drives_outputs=True)
+        self._guards.evaluate(now)
+        simulation.put(drives_outputs=False)
         self._stand_ins.put()
         self._derived.evaluate(now)
         self._derived_stand_ins.put()
+        simulation.look_ahead(now)
 
     def age(self, now: float) -> None:
         """Make stale what was last known to hold longer ago than its tag allows."""
@@ -131,6 +161,7 @@ class Core:
 
     def grow_old(self, seconds: float) -> None:
         """Let what was read be older by so many seconds, which no clock has counted."""
+        self._simulation.lift()
         for link, image in zip(self._links, self._images, strict=True):
             image.received -= seconds
             link.take(image)
@@ -147,7 +178,8 @@ class Core:
             for spec in self.table.specs
             if isinstance(spec.source, FromExpression) and event in spec.source.reset_on
         ]
-        self._derived.reset([*names, *reset_by_event])
+        for derived in (self._derived, self._guards):
+            derived.reset([*names, *reset_by_event])
 
     def memory(self) -> bytes:
         """What functions with a memory would have to be told to go on in another process; `state` says what lasts.
@@ -155,7 +187,7 @@ class Core:
         It takes some 40 us for 1,000 of them, and is to be kept with the run that it belongs to: what was remembered
         of one run is of no use to the next.
         """
-        return self._derived.memory()
+        return self._memory.packed()
 
     def remember(self, memory: bytes) -> list[str]:
         """Go on from what `memory` once gave, before the first tick; the time between does not count.
@@ -163,13 +195,18 @@ class Core:
         Only what still fits is taken: a tag of the same name, with the same expression and units. Returns a sentence on
         each of the others. Raises `ValueError` for bytes that are no memory.
         """
-        return self._derived.remember(memory)
+        lost = self._memory.take(memory)
+        for derived in (self._derived, self._guards):
+            derived.renew()
+        return lost
 
     def adopt(self, old: Core) -> None:
         """Take over from a core that was planned for other images: values, quality, what was published, memory.
 
         A tag whose kind has changed begins anew, and so does the memory of a tag whose expression has.
         """
+        self._simulation.lift()
+        old._simulation.lift()
         mine, theirs = self._cells, old._cells
         unfit = {fault.tag for fault in self.unfit}
         rows = [
@@ -185,155 +222,61 @@ class Core:
             mine.adopt(theirs, here, there)
             self._diff.adopt(old._diff, here, there)
         self._derived.adopt(old._derived)
-        for row, value in old._simulated.items():
-            name, kind = old.table.names[row], theirs.cell(row)[0]
-            if name in self.table and mine.cell(self.table.row_of(name))[0] is kind:
-                self._simulated[self.table.row_of(name)] = value
-        self._mark_simulated()
+        self._guards.adopt(old._guards)
+        self._now = old._now
+        self._simulate_what_fits(old.simulated)
 
     def everything(self) -> NDArray[np.intp]:
         """All rows, for a snapshot."""
         return np.arange(len(self.table))
 
-    def _put_simulated(self) -> None:
-        cells = self._cells
-        for row, value in self._simulated.items():
-            kind, cell = cells.cell(row)
-            cells.columns[kind][cell] = value
-            cells.fresh_values.add(kind)
-        rows = list(self._simulated)
-        if cells.quality[rows].any():
-            cells.quality[rows], cells.reason[rows], cells.known[rows] = Quality.GOOD, 0, True
-            cells.quality_turn += 1
+    def _simulate(self, tags: Mapping[str, Simulated]) -> None:
+        if tags != self._simulation.tags:
+            self._simulation.replace(tags, self._now)
+            self._mark_simulated()
+
+    def _simulate_what_fits(self, tags: Mapping[str, Simulated]) -> None:
+        """Simulate these tags and no others, without those that do not fit what their devices have turned out to be."""
+        self._simulate({})
+        for tag, by in tags.items():
+            try:
+                self._simulate({**self.simulated, tag: by})
+            except (ValueError, KeyError) as error:
+                self.unfit_simulations.append(f"{tag} is not simulated: {error}")
 
     def _mark_simulated(self) -> None:
         """Mark what is simulated, and all that rests on it."""
         cells = self._cells
-        sources = np.zeros(cells.received.size, np.bool_)
-        sources[cells.origin[list(self._simulated)]] = True
-        if cells.leaves.size:
-            cells.simulated[:] = np.logical_or.reduceat(sources[cells.leaves], cells.leaf_starts)
+        cells.simulated[:] = self._resting_on(self._simulation.rows())
+        cells.simulated[self._guard_rows] = self._resting_on(self._simulation.rows(drives_outputs=True))[
+            self._guard_rows
+        ]
         cells.quality_turn += 1
 
-    def _take_back(self, row: int) -> None:
-        """Let the link of a row be taken as a whole, now."""
-        source = self.table.specs[row].source
-        if isinstance(source, FromPoint):
-            self._links[source.link].forget()
-            self.take(source.link)
-
-    def _set_sources(self, starts: NDArray[np.intp], own: Sequence[str], checked: dict[str, Checked]) -> None:
-        """Find out for each row on which sources it rests; what the engine sets itself is never old."""
+    def _resting_on(self, rows: Sequence[int]) -> NDArray[np.bool_]:
+        """(n,) whether each row is one of these, or rests on one."""
         cells = self._cells
-        first = int(starts[-1])
-        own_source = {name: first + place for place, name in enumerate(own)}
-        cells.received[first:] = np.inf
-        leaves: dict[str, set[int]] = {}
-        for spec in cells.specs:
-            if isinstance(spec.source, FromPoint):
-                leaves[spec.name] = {int(starts[spec.source.link]) + spec.source.row}
-            elif isinstance(spec.source, FromEngine):
-                leaves[spec.name] = {own_source[spec.name]}
-        for fault in self.unfit:
-            leaves[fault.tag] = set()
-        for name, each in checked.items():
-            leaves[name] = set[int]().union(*(leaves[tag] for tag in each.inputs))
-        for row, spec in enumerate(cells.specs):
-            if not isinstance(spec.source, FromExpression):
-                cells.origin[row] = next(iter(leaves[spec.name]))
-            elif not leaves[spec.name]:
-                leaves[spec.name] = {cells.received.size - 1}
-        sizes = [len(leaves[spec.name]) for spec in cells.specs]
-        cells.leaf_starts = np.cumsum([0, *sizes[:-1]]).astype(np.intp)[: len(sizes)]
-        cells.leaves = np.array([source for spec in cells.specs for source in sorted(leaves[spec.name])], np.intp)
+        sources = np.zeros(cells.received.size, np.bool_)
+        sources[cells.origin[list(rows)]] = True
+        return np.logical_or.reduceat(sources[cells.leaves], cells.leaf_starts) if cells.leaves.size else sources[:0]
 
 
-def _fitting(spec: TagSpec, kind: TagKind, value: bool | float | str) -> Any:
-    """A value as its column holds it. Raises `ValueError`."""
-    match kind:
-        case TagKind.CHOICE:
-            words = list(spec.choices)
-            if value in words:
-                return words.index(str(value))
-            if value in spec.choices.values():
-                return list(spec.choices.values()).index(int(value))
-            raise ValueError(f"{spec.name!r} has no choice {value!r}, only {', '.join(words)}")
-        case TagKind.TEXT:
-            return str(value)
-        case TagKind.BOOL:
-            return bool(value)
-        case TagKind.INT | TagKind.UINT:
-            low, high = INTEGER_BOUNDS[kind]
-            if isinstance(value, str) or value != int(value) or not low <= int(value) <= high:
-                raise ValueError(f"{spec.name!r} is a whole number from {low} to {high}, not {value!r}")
-            return int(value)
-        case TagKind.FLOAT | TagKind.FLOAT32:
-            if isinstance(value, str) or not math.isfinite(value):
-                raise ValueError(f"{spec.name!r} is a finite number, not {value!r}")
-            return value
+def _parted(specs: Sequence[TagSpec], checked: Mapping[str, Checked]) -> tuple[dict[str, Checked], dict[str, Checked]]:
+    """The derived tags that guard outputs, and all others."""
+    names = {spec.name for spec in specs if isinstance(spec.source, FromExpression) and spec.source.guards_outputs}
+    guards = {name: each for name, each in checked.items() if name in names}
+    return guards, {name: each for name, each in checked.items() if name not in names}
 
 
-def _checked(
-    specs: Sequence[TagSpec], images: Sequence[Image]
-) -> tuple[dict[str, Checked], tuple[ExpressionFault, ...]]:
-    """The derived tags that can be compiled, and the faults of those that cannot as their devices are."""
-    formulas = {
-        spec.name: Formula(spec.source.text, spec.unit, spec.source.ignore_quality, spec.source.is_condition)
-        for spec in specs
-        if isinstance(spec.source, FromExpression)
-    }
-    if not formulas:
-        return {}, ()
-    known = {spec.name: _known(spec, images) for spec in specs if not isinstance(spec.source, FromExpression)}
-    checked, faults = check_expressions(known, formulas)
-    if faults:
-        points = {spec.name for spec in specs if isinstance(spec.source, FromPoint) and not spec.choices}
-        open_minded = {name: replace(each, kind=None) if name in points else each for name, each in known.items()}
-        _, lasting = check_expressions(open_minded, formulas)
-        if lasting:
-            raise ExpressionError(lasting)
-    return checked, tuple(faults)
+def _with_inputs(wanted: Mapping[str, Checked], checked: Mapping[str, Checked]) -> dict[str, Checked]:
+    """These derived tags and all derived ones that they rest on, in the order of their dependency."""
+    needed = set(wanted)
+    for name in reversed(list(checked)):
+        if name in needed:
+            needed.update(checked[name].inputs)
+    return {name: each for name, each in checked.items() if name in needed}
 
 
-def _known(spec: TagSpec, images: Sequence[Image]) -> Known:
-    kind = _kind(spec, images)
-    if isinstance(spec.source, FromPoint) and not images[spec.source.link].learned[spec.source.row]:
-        return unlearned(spec, kind)
-    return Known(kind, spec.unit, tuple(spec.choices))
-
-
-def unlearned(spec: TagSpec, kind: TagKind) -> Known:
-    """What is known of a tag whose raw kind is not: words are words, and what is scaled is a number."""
-    is_open = not spec.choices and is_identity(spec)
-    return Known(None if is_open else kind, spec.unit, tuple(spec.choices))
-
-
-def _kind(spec: TagSpec, images: Sequence[Image]) -> TagKind:
-    match spec.source:
-        case FromPoint(link, row):
-            return converted_kind(spec, Kind(int(images[link].kinds[row])))
-        case FromEngine(kind):
-            return TagKind.CHOICE if spec.choices else TagKind(kind)
-        case FromExpression():  # one that cannot be compiled, or else the checker would say
-            return TagKind.FLOAT
-
-
-def _layout(
-    specs: Sequence[TagSpec], images: Sequence[Image], checked: dict[str, Checked], groups: Sequence[Group]
-) -> tuple[list[TagSpec], list[TagKind]]:
-    """Order the tags by kind; within a kind, what is converted and computed together stands together."""
-    turn = {name: place for place, name in enumerate(name for each in groups for name in each.names)}
-
-    def place(entry: tuple[TagSpec, TagKind]) -> tuple[int, ...]:
-        spec, kind = entry
-        match spec.source:
-            case FromPoint(link, row):
-                return kind, 0, link, int(images[link].kinds[row]), row
-            case FromExpression():
-                return kind, 1, turn.get(spec.name, len(turn))
-            case FromEngine():
-                return kind, 2
-
-    entries = [(spec, checked[spec.name].kind if spec.name in checked else _kind(spec, images)) for spec in specs]
-    entries.sort(key=place)
-    return [spec for spec, _ in entries], [kind for _, kind in entries]
+def _known(spec: TagSpec, images: Sequence[Image], checked: Mapping[str, Checked]) -> Known:
+    known = known_of(spec, images)
+    return replace(known, kind=checked[spec.name].kind) if spec.name in checked else known

@@ -6,7 +6,7 @@ unless it goes on by itself, as a total does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from drivers.contract import Quality
 from engine.core.arrays import as_slice
-from engine.core.memory import Memory, Remembering
+from engine.core.memory import Remembering
 from engine.core.program import Key, Program, Workspace, key_of
 from engine.core.shapes import Group, leaves
 from engine.core.signal import Tick
@@ -26,7 +26,10 @@ from engine.core.table import Cells, TagKind
 class Derived:
     """Derived tags of a table, evaluated together."""
 
-    def __init__(self, cells: Cells, groups: Sequence[Group], row_of: Mapping[str, int]) -> None:
+    def __init__(
+        self, cells: Cells, groups: Sequence[Group], row_of: Mapping[str, int], put: Collection[str] | None = None
+    ) -> None:
+        """Compile groups; `put` are those of their tags that are in the table, all if not given."""
         self._cells = cells
         self._tick = Tick()
         self._started = False
@@ -55,8 +58,10 @@ class Derived:
         self._programs: list[Program] = []
         for each in groups:
             self._programs.append(Program(self._workspace, each, slot_of, conditions, self._programs))
-        self._memory = Memory([Remembering(program.identities, program.states) for program in self._programs])
-        self._outputs = _outputs(cells, groups, slot_of, row_of)
+        self._slot_of = slot_of
+        self._put_names = set(names if put is None else put)
+        shown = [(each.kind, name) for each in groups for name in each.names if name in self._put_names]
+        self._outputs = _outputs(cells, shown, slot_of, row_of)
         # What numpy does about what has no result is set once, in a context of its own: to set it costs operations.
         self._arithmetic = Context()
         self._arithmetic.run(np.seterr, divide="call", over="call", invalid="call", under="ignore")
@@ -96,14 +101,30 @@ class Derived:
                 state.reset(places)
         self._all_due = True
 
-    def memory(self) -> bytes:
-        """What lasts of the functions with a memory."""
-        return self._memory.packed()
+    def slots_of(self, names: Iterable[str]) -> dict[str, int]:
+        """Where the values of derived tags are made."""
+        return {name: self._slot_of[name] for name in names}
 
-    def remember(self, memory: bytes) -> list[str]:
-        """Take what still fits of a memory; return a sentence on all else. Raises `ValueError`."""
+    def made(self, slots: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.uint16]]:
+        """What has been made last in some slots: values, quality, reasons."""
+        return self._workspace.x[slots], self._workspace.quality[slots], self._workspace.code[slots]
+
+    def remembering(self) -> list[Remembering]:
+        """What the functions with a memory remember; who writes into it says so by `renew`."""
+        return [
+            Remembering(
+                {
+                    name if name in self._put_names else f"{name}, as measured": identity
+                    for name, identity in program.identities.items()
+                },
+                program.states,
+            )
+            for program in self._programs
+        ]
+
+    def renew(self) -> None:
+        """Compute everything in the next evaluation, whatever is new."""
         self._all_due = True
-        return self._memory.take(memory)
 
     def adopt(self, old: Derived) -> None:
         """Take over the memory of all tags whose expression is the same as it was."""
@@ -189,11 +210,11 @@ class _Output:
 
 
 def _outputs(
-    cells: Cells, groups: Sequence[Group], slot_of: Mapping[Key, int], row_of: Mapping[str, int]
+    cells: Cells, shown: Sequence[tuple[TagKind, str]], slot_of: Mapping[Key, int], row_of: Mapping[str, int]
 ) -> list[_Output]:
     found: list[_Output] = []
     for kind in (TagKind.FLOAT, TagKind.BOOL):
-        names = [name for each in groups if each.kind is kind for name in each.names]
+        names = [name for its_kind, name in shown if its_kind is kind]
         if names:
             slots = np.array([slot_of[name] for name in names], np.intp)
             rows = np.array([row_of[name] for name in names], np.intp)

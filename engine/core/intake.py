@@ -72,10 +72,6 @@ class Intake:
             self._source_time[:] = image.source_time
             self._cells.dated |= not np.isnan(image.source_time).all()
 
-    def forget(self) -> None:
-        """Take all of the next image, whether it is new or not."""
-        self._quality = b""
-
     def age(self, now: float) -> None:
         """Make stale what has not been known to hold for too long, and find the next deadline."""
         cells, rows = self._cells, self._ageing

@@ -18,7 +18,10 @@ def accumulated_column_volumes(totaliser: str, column_volume: str, name: str = "
 
 
 def block_volume(totaliser: str, unit: str, name: str = "Block Volume") -> TagSpec:
-    """What a totaliser has counted since the start of the block, or of the run before the first block."""
+    """What a totaliser has counted since the start of the block, or of the run before the first block.
+
+    Blocks do not nest: an inner one begins it anew, and the end of that does not bring back what the outer one had.
+    """
     return _derived(name, f"since({quoted(totaliser)})", unit, Event.RUN_START, Event.BLOCK_START)
 
 

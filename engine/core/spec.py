@@ -45,6 +45,18 @@ class FromExpression:
     """The events at which its totals, windows and latches begin anew."""
     is_condition: bool = False
     """It has to be true or false: a number is a fault."""
+    guards_outputs: bool = False
+    """It sees what devices say, and no simulated value but those that shall drive outputs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What a tag shows in the place of what its device says: a value, or what an expression gives."""
+
+    value: bool | float | str | None = None
+    expr: str | None = None
+    drives_outputs: bool = False
+    """Whether what guards outputs, as an interlock, sees it too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +97,7 @@ class TagSpec:
     on_bad_value: bool | float | str | None = None
     stale_after_s: float | None = None
     """Stale when its value was last known to hold longer ago than this; None: never (the engine's own tags)."""
+    simulated: Simulated | None = None
+    """By what it is simulated from the start, where its author says so."""
     said: Callable[[float], str] | None = None
     """Says its number as people do, as a time; goes out beside the number."""

@@ -218,8 +218,8 @@ class Commands:
                 self._runs.note("Run Counter", int(table.value(table.row_of("Run Counter")) or 0) + 1)
             case Say(severity=severity, text=text):
                 log.log(_SEVERITIES[severity], "%s", text)
-            case Simulate(tag=tag, value=value):
-                self._simulate(tag, value)
+            case Simulate() as asks:
+                self._simulate(asks)
         self._logbook.note(line.text, line_id=line_id)
         return False
 
@@ -241,12 +241,14 @@ class Commands:
         if isinstance(answer, ErrorMessage):
             raise CommandError(answer.message or f"{word} is not possible now")
 
-    def _simulate(self, tag: str, value: Value | None) -> None:
+    def _simulate(self, asks: Simulate) -> None:
         try:
-            if value is None:
-                self._core().stop_simulating(tag)
+            if asks.expr is not None:
+                self._core().simulate_by(asks.tag, asks.expr)
+            elif asks.value is not None:
+                self._core().simulate(asks.tag, asks.value)
             else:
-                self._core().simulate(tag, value)
+                self._core().stop_simulating(asks.tag)
         except ValueError as error:
             raise CommandError(str(error)) from None
 

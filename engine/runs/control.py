@@ -301,6 +301,7 @@ class Runs:
         self._outputs.make_safe()
         if self._mark:
             self._write_row(run)
+        self._core().simulate_as_authored()
         self._tell_errors()
         self.errors.recent.clear()
         self._run = None

@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from engine.core.spec import FromPoint
 from engine.runs.arguments import CommandError, argument_of, duration_s, tag_value, whole_number
+from engine.uod.expressions import names_in
 from engine.uod.faults import nearest
 from engine.uod.skid import RESERVED_COMMANDS, CommandSpec, Skid
 
@@ -68,8 +69,9 @@ class Simulate:
     """Show a value in the place of what a device says."""
 
     tag: str
-    value: Value | None
-    """None: show again what the device says."""
+    value: Value | None = None
+    expr: str | None = None
+    """What the value is computed by; without either, the tag shows again what its device says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ class LineReader:
             case "Simulate":
                 asks = self._simulate(argument)
             case "Simulate off":
-                asks = Simulate(self._simulated(argument), None)
+                asks = Simulate(self._simulated(argument))
             case _ if word in _CONTROL:
                 asks = self._control(word, argument)
             case _:
@@ -156,9 +158,11 @@ class LineReader:
     def _simulate(self, argument: str) -> Simulate:
         name, equals, text = argument.partition("=")
         if not equals or not text.strip():
-            raise CommandError("write Simulate: TAG = value unit, as Simulate: PT01 = 1.5 bar")
-        tag = self._simulated(name.strip())
-        return Simulate(tag, tag_value(self._tags[tag], text.strip()))
+            raise CommandError("write Simulate: TAG = value unit, as Simulate: PT01 = 1.5 bar, or TAG = expression")
+        tag, text = self._simulated(name.strip()), text.strip()
+        if not self._tags[tag].choices and any(named in self._tags for named in names_in(text)):
+            return Simulate(tag, expr=text)
+        return Simulate(tag, tag_value(self._tags[tag], text))
 
     def _simulated(self, name: str) -> str:
         can_be = [tag.name for tag in self._tags.values() if isinstance(tag.source, FromPoint)]

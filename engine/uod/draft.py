@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from engine.uod.faults import Finding, Path, did_you_mean
-from engine.uod.model import AccumulatedCv, Author, Command, Derived, Device, ProcessValue, Step, Tag, Uod
+from engine.uod.model import AccumulatedCv, Author, Command, Derived, Device, ProcessValue, Simulation, Step, Tag, Uod
 
 PARTS: dict[str, type[BaseModel]] = {"devices": Device, "tags": Tag, "derived": Derived, "commands": Command}
 """The sections of a UOD whose parts are named by their author."""
@@ -113,6 +113,8 @@ def _path(detail: ErrorDetails) -> Path:
     loc = detail["loc"]
     if loc[:1] == ("process_values",):
         loc = loc[:2] + loc[3:]
+    if loc[:1] == ("tags",) and loc[2:3] == ("simulate",):
+        loc = loc[:3] + loc[4:]
     return tuple(part for part in loc if part != "[key]")
 
 
@@ -120,6 +122,8 @@ def _keys_at(path: Path) -> list[str]:
     """The keys that may stand beside the last key of a path."""
     if len(path) < 2:
         return keys_of(Uod)
+    if path[2:3] == ("simulate",) and len(path) > 3:
+        return keys_of(Simulation)
     head = str(path[0])
     if "steps" in path[2:-1]:
         return keys_of(Step)

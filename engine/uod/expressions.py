@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from engine.core.checking import ExpressionFault, Formula, Known, check_expressions
+from engine.core.checking import Checked, ExpressionFault, Formula, Known, check_expressions
 from engine.core.expression import Call, FaultInExpression, Node, Tag, parse
 from engine.core.functions import FUNCTIONS
 from engine.uod.faults import Finding, did_you_mean
@@ -14,8 +14,8 @@ from engine.uod.value_checks import check_stand_in
 
 def check_derived(
     known: Mapping[str, Known], derived: Mapping[str, Derived], unsound: set[str], conditions: Collection[str]
-) -> list[Finding]:
-    """All faults of derived tags over `known` ones; where one rests on `unsound` tags, only its names are judged.
+) -> tuple[dict[str, Checked], list[Finding]]:
+    """The sound derived tags over `known` ones, and all faults; of one that rests on `unsound` tags, only names count.
 
     `conditions` are those of the derived tags that have to be true or false.
     """
@@ -35,21 +35,21 @@ def check_derived(
             message = "nothing in this expression has a memory: reset_on does nothing"
             findings.append(Finding(("derived", name, "reset_on"), message, "take it out"))
     for name in unsound & derived.keys():
-        for missing in sorted(set(_names(derived[name].expr)) - names):
+        for missing in sorted(set(names_in(derived[name].expr)) - names):
             hint = did_you_mean(missing, names, "tags")
             findings.append(Finding(("derived", name, "expr"), f"no tag is named {missing}", hint))
-    return findings
+    return checked, findings
 
 
 def _spread(unsound: set[str], derived: Mapping[str, Derived]) -> set[str]:
     """The unsound tags and all that rest on them."""
-    needs = {name: set(_names(part.expr)) for name, part in derived.items()}
+    needs = {name: set(names_in(part.expr)) for name, part in derived.items()}
     while more := {name for name, names in needs.items() if name not in unsound and names & unsound}:
         unsound = unsound | more
     return unsound
 
 
-def _names(text: str) -> Iterator[str]:
+def names_in(text: str) -> Iterator[str]:
     """The tags that an expression names; none where it cannot be read, which is the checker's to say."""
     try:
         yield from _tags(parse(text))

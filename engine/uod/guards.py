@@ -47,7 +47,11 @@ class Guards:
     def tags(self) -> list[TagSpec]:
         """The tags that are made."""
         interlocks = [
-            TagSpec(name, FromExpression(part.expr, reset_on=(), is_condition=True), direction=Direction.NA)
+            TagSpec(
+                name,
+                FromExpression(part.expr, reset_on=(), is_condition=True, guards_outputs=True),
+                direction=Direction.NA,
+            )
             for name, part in self.interlocks.items()
         ]
         statuses = [name for name in self.made_by if name not in self.interlocks]

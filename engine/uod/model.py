@@ -102,6 +102,33 @@ class Device(Strict):
     """For people; shown with the hardware in Open Pectus."""
 
 
+class Simulation(Strict):
+    """What a tag shows in the place of what its device says."""
+
+    value: PlainValue | None = None
+    """The value, in the tag's unit, or one of its choices."""
+    expr: str | None = None
+    """An expression over tags, its own too, that gives the value of the next tick, as "LT01 + 0.1"."""
+    drives_outputs: bool = False
+    """True: interlocks see it too; else they see what the device says."""
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> Self:
+        if (self.value is None) == (self.expr is None):
+            raise ValueError("give either value or expr")
+        return self
+
+
+def _value_or_mapping(value: Any) -> str:
+    return "mapping" if isinstance(value, (dict, Simulation)) else "value"
+
+
+Simulated = Annotated[
+    Annotated[PlainValue, PydanticTag("value")] | Annotated[Simulation, PydanticTag("mapping")],
+    Discriminator(_value_or_mapping),
+]
+
+
 class Tag(Strict):
     """A named value of the skid, fed by a point of a device. The driver's keys stand beside these."""
 
@@ -152,6 +179,9 @@ class Tag(Strict):
     """How much that may differ from what was set, in the output's unit, before it is an alarm."""
     feedback_after_ms: int | None = Field(default=None, ge=1)
     """How long it may differ by more; 5000, or three readings, if not given."""
+    simulate: Simulated | None = None
+    """What it shows in the place of what its device says, marked as simulated: a value, or an expression, as
+    "PT02 + 0.5"; or {value: ...} or {expr: ...}, with drives_outputs: true where interlocks shall see it, too."""
     heartbeat: Literal["toggle", "counter"] | None = None
     """A sign of life that the engine writes by itself: 0 and 1 in turn, or numbers from min to max (0 to 99)."""
     heartbeat_every_ms: int | None = Field(default=None, ge=10)

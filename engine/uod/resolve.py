@@ -8,7 +8,7 @@ from dataclasses import replace
 from drivers.contract import Kind
 from engine.core.checking import Known
 from engine.core.convert import converted_kind
-from engine.core.core import unlearned
+from engine.core.layout import unlearned
 from engine.core.spec import Direction, Event, FromEngine, FromExpression, FromPoint, TagSpec
 from engine.core.table import TagKind
 from engine.statuses import status_name, status_tag
@@ -22,6 +22,7 @@ from engine.uod.faults import Finding, Path, Severity
 from engine.uod.guards import Guards
 from engine.uod.heartbeats import heartbeat_spec, unfit_heartbeat
 from engine.uod.model import Derived, Tag
+from engine.uod.simulations import check_simulations, simulated_by
 from engine.uod.skid import RESERVED_TAGS, HeartbeatSpec, OutputSpec, Skid
 from engine.uod.value_checks import check_stand_in, check_values, deadband, scale_and_offset
 from engine.uod.wiring import Socket, Wiring, is_counter
@@ -72,7 +73,10 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
     expressions = derived_parts | guards.interlocks
     known = {tag.name: _known(tag, wiring) for tag in (*tags, *SYSTEM_TAGS) if tag.name not in expressions}
     made_by: dict[str, Path] = {name: (section,) for name, section in accumulators.section_of.items()} | guards.made_by
-    found = check_derived(known, expressions, unsound, guards.interlocks)
+    checked, found = check_derived(known, expressions, unsound, guards.interlocks)
+    known |= {tag.name: Known(checked[tag.name].kind, tag.unit) for tag in tags if tag.name in checked}
+    declared = {*uod.tags, *expressions, *(name for _, name in draft.broken)}
+    findings += check_simulations([tag for tag in tags if tag.name in known], known, declared)
     findings += guards.findings + [_where_it_is_asked_for(each, made_by) for each in found]
 
     def is_text(name: str) -> bool | None:
@@ -168,6 +172,7 @@ def _tag_spec(name: str, tag: Tag, socket: Socket, kind: Kind) -> TagSpec:
         on_bad=tag.on_bad,
         on_bad_value=tag.on_bad_value,
         stale_after_s=None if written_only else socket.stale_after_s,
+        simulated=simulated_by(tag),
     )
 
 

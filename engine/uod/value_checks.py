@@ -16,7 +16,7 @@ _FOR_NUMBERS = (
     "unit", "raw_unit", "scale", "offset", "deadband", "min", "max", "outside", "max_rate", "feedback_tolerance",
 )  # fmt: skip
 """The keys that a tag with choices cannot have: its values are words."""
-_FOR_READINGS = ("every_ms", "stale_after_ms", "outside", "not_available", "on_bad", "on_bad_value")
+_FOR_READINGS = ("every_ms", "stale_after_ms", "outside", "not_available", "on_bad", "on_bad_value", "simulate")
 """The keys that an output that is never read cannot have."""
 _FOR_OUTPUTS = ("safe_value", "max_rate", "allow_if", "feedback", "feedback_tolerance", "feedback_after_ms")
 """The keys that a tag that is never written cannot have."""

@@ -283,6 +283,15 @@ def test_a_tag_is_simulated_and_released(running: User) -> None:
     user.tick()
     user.tick()
     assert user.shown["PT01"] == 0
+    assert user.say("Simulate: PT01 = PT01 + 2") == ""
+    user.tick()
+    user.tick()
+    assert user.shown["PT01"] >= 2
+    assert "no tag is named PT09" in user.say("Simulate: PT01 = PT01 + PT09")
+    user.press("Stop")
+    user.tick()
+    user.tick()
+    assert user.shown["PT01"] == 0, "the end of a run ends it"
 
 
 def test_the_words_of_run_control_do_what_the_buttons_do(user: User) -> None:

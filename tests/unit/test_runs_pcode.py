@@ -99,6 +99,7 @@ def test_a_command_comes_with_its_argument_in_the_unit_that_it_is_used_in(
         ("Simulate: LV01 = 250 mL", Simulate("LV01", 0.25), False),
         ("Simulate: LV01=3", Simulate("LV01", 3), False),
         ("Simulate: VA01 = Open", Simulate("VA01", "Open"), False),
+        ("Simulate: LV01 = LV01 + 0.1", Simulate("LV01", expr="LV01 + 0.1"), False),
         ("Simulate: BA01 = wet # dry", Simulate("BA01", "wet"), False),
         ("Simulate off: LV01", Simulate("LV01", None), False),
         ("Start", Control("Start"), False),

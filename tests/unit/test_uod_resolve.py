@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from drivers.contract import DriverError, Image, Kind, Options, Point
-from engine.core.spec import Direction, Event, FromEngine, FromExpression, FromPoint, TagSpec
+from engine.core.spec import Direction, Event, FromEngine, FromExpression, FromPoint, Simulated, TagSpec
 from engine.uod.draft import draft_of
 from engine.uod.faults import key_of
 from engine.uod.resolve import resolve
@@ -28,6 +28,29 @@ def skid(**parts: Any) -> Skid:
 
 def tag(**keys: Any) -> TagSpec:
     return skid(tags={"X": {"device": "sim"} | keys}).tags[0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ({}, None),
+        ({"simulate": 1.5}, Simulated(1.5)),
+        ({"simulate": False, "type": "bool"}, Simulated(value=False)),
+        ({"simulate": "X + 1"}, Simulated(expr="X + 1")),
+        ({"simulate": "On", "type": "int64", "choices": {"Off": 0, "On": 1}}, Simulated("On")),
+        ({"simulate": {"value": "X", "drives_outputs": True}, "type": "string"}, Simulated("X", drives_outputs=True)),
+        ({"simulate": {"expr": "X * 2"}}, Simulated(expr="X * 2")),
+    ],
+)
+def test_what_a_tag_is_simulated_by(keys: dict[str, Any], expected: Simulated | None) -> None:
+    assert tag(**keys).simulated == expected
+
+
+def test_an_interlock_sees_what_devices_say() -> None:
+    output = {"device": "sim", "direction": "output", "safe_value": 0, "allow_if": "LT01 > 1"}
+    found = skid(tags={"LT01": {"device": "sim"}, "PU01": output}, derived={"D": {"expr": "LT01 > 1"}})
+    sees = {each.name: each.source.guards_outputs for each in found.tags if isinstance(each.source, FromExpression)}
+    assert sees == {"D": False, "PU01 Allowed": True}
 
 
 def test_devices_of_one_link_are_joined() -> None:
