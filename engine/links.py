@@ -5,7 +5,6 @@ Rules of this file:
 * A worker never ends by itself: whatever its driver does, it closes it, waits and opens it again.
 * Writes go before reads, and a worker that sleeps is woken by a wish.
 * The tick looks at `image` whenever it likes; nothing here waits for the tick.
-* A change of state is told once, and one that comes again and again a few times a minute: `tell_the_rest` counts them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import numpy as np
 
 from drivers.contract import DeviceError, Driver, Group, Image, LinkError, Quality, Writes
 from engine.backoff import backoff_s
-from engine.floods import Flood
+from engine.state_log import StateLog
 
 Value = bool | int | float | str
 
@@ -112,8 +111,7 @@ class Link:
         """The groups in which some point had no value when they were last read."""
         self._lives = False
         """Whether any device has answered since the link was opened last."""
-        self._down_since: float | None = None
-        self._flood = Flood()
+        self._state_log = StateLog(name, self.devices)
 
     @property
     def up(self) -> bool:
@@ -135,10 +133,8 @@ class Link:
         return self.up and self.devices.get(device) is not DeviceState.DEMOTED
 
     def tell_the_rest(self, now: float) -> None:
-        """Log how many changes of state have been held back, where a minute of them is over; `now` is monotonic."""
-        for subject, count in self._flood.take_held_back(now).items():
-            state = self.devices.get(subject) or self.state
-            log.warning("%s: %d more changes of state in the last minute; now %s", subject, count, state)
+        """Log how many changes of state were not told, where a minute of them is over; `now` is monotonic seconds."""
+        self._state_log.tell_the_rest(now, lambda subject: self.devices.get(subject) or self.state)
 
     async def run(self) -> None:
         """Open, serve, and after each failure wait and open again, until cancelled; then close."""
@@ -232,7 +228,7 @@ class Link:
     def _answered(self, device: str) -> None:
         rest = self._rests.pop(device, None)
         if rest is not None and self.devices[device] is DeviceState.DEMOTED:
-            self._tell(device, f"{device}: answers again after {time.monotonic() - rest.since:.1f} s")
+            self._state_log.answers(device, time.monotonic() - rest.since)
         ailing = any(self.driver.groups[group].device == device for group in self._ailing)
         self._set(device, DeviceState.DEGRADED if ailing else DeviceState.UP)
         if not self._lives:
@@ -262,11 +258,9 @@ class Link:
     def _broken(self, trouble: str) -> None:
         self.counters.broken += 1
         if self.state is not LinkState.DOWN:
-            self._tell(self._subject, f"down: {trouble}")  # a driver's error names its link or device
+            self._state_log.down(trouble)
         elif trouble != self.trouble:
-            log.info("still down: %s", trouble)
-        if self._down_since is None:
-            self._down_since = time.monotonic()
+            self._state_log.still_down(trouble)
         for device in self.devices:
             self._set(device, DeviceState.DOWN)
         self._enter(LinkState.DOWN, trouble)
@@ -286,20 +280,15 @@ class Link:
 
     def _demote(self, device: str, trouble: str) -> None:
         if self._set(device, DeviceState.DEMOTED):
-            self._tell(device, f"{trouble}; from now on it is probed now and then (link {self.name})")
+            self._state_log.demoted(device, trouble)
         self._enter(LinkState.DEGRADED, trouble)
 
     def _enter(self, state: LinkState, trouble: str = "") -> None:
-        changed = state is not self.state
+        before, was_up = self.state, self.up
         self.state, self.trouble = state, trouble
-        if not changed:
-            return
-        if self.up and self._down_since is not None:
-            self._tell(self._subject, f"{self.name}: up again after {time.monotonic() - self._down_since:.1f} s")
-            self._down_since = None
-        elif state is LinkState.UP:
-            log.info("%s: up", self.name)
-        if self.on_state:
+        if self.up and not was_up:
+            self._state_log.up()
+        if self.on_state and state is not before:
             self.on_state()
 
     def _set(self, device: str, state: DeviceState) -> bool:
@@ -309,14 +298,3 @@ class Link:
         self.devices[device] = state
         self.counters.state_changes += 1
         return True
-
-    @property
-    def _subject(self) -> str:
-        """Of whom a change of the link's state is told: of the device, where it is alone."""
-        return next(iter(self.devices)) if len(self.devices) == 1 else self.name
-
-    def _tell(self, subject: str, message: str) -> None:
-        if self._flood.passes(subject, time.monotonic()):
-            log.warning("%s", message)
-        else:
-            log.debug("%s", message)

@@ -13,7 +13,7 @@ import pytest
 from drivers import simulated
 from drivers.contract import DeviceError, LinkError, Point, Quality
 from drivers.simulated import Simulated, SimulatedDevice, SimulatedPoint
-from engine import links
+from engine import links, state_log
 from engine.core.core import Core
 from engine.engine import Engine
 from engine.floods import MINUTE_S, TOLD_A_MINUTE, Flood
@@ -117,7 +117,7 @@ def test_a_device_is_connecting_up_degraded_demoted_and_down(
             [down, down, down],
         ]
 
-    run_virtually(main(), clock, monkeypatch, links, simulated)
+    run_virtually(main(), clock, monkeypatch, links, state_log, simulated)
     entries = told(caplog)
     assert len(entries) == 5, entries
     assert entries[0] == "down: nothing listens"
@@ -142,7 +142,7 @@ def test_a_dead_line_with_two_devices_is_down_and_does_not_come_up_to_find_that_
         assert ups == [False]
         assert set(link.devices.values()) == {DeviceState.DOWN}
 
-    run_virtually(main(), clock, monkeypatch, links, simulated)
+    run_virtually(main(), clock, monkeypatch, links, state_log, simulated)
     assert told(caplog) == ["down: valve does not answer"]
 
 
@@ -165,7 +165,7 @@ def test_half_of_a_large_skid_dead_costs_the_other_half_nothing_and_is_not_asked
             await asyncio.sleep(15)
             assert all(set(link.devices.values()) == {DeviceState.UP} for link in found), "each was tried for ever"
 
-    run_virtually(main(), clock, monkeypatch, links, simulated)
+    run_virtually(main(), clock, monkeypatch, links, state_log, simulated)
     for driver in drivers[1::2]:
         assert driver.reads >= 0.99 * (seconds + 15)
     tries = sorted(at for driver in dead for at in driver.opened_at)
@@ -193,7 +193,7 @@ def test_the_flood_of_a_device_that_flaps_is_bounded_and_counted(
             await asyncio.sleep(60)
             link.tell_the_rest(clock.monotonic())
 
-    run_virtually(main(), clock, monkeypatch, links, simulated)
+    run_virtually(main(), clock, monkeypatch, links, state_log, simulated)
     entries = told(caplog)
     counts = [int(entry.split()[1]) for entry in entries if "more changes of state in the last minute" in entry]
     assert all(entry.startswith("pump: ") for entry in entries if "more changes" in entry)
