@@ -112,8 +112,9 @@ class Scan:
         self._send = send
         self._turn = turn or NoTurn()
         self._newest = 0.0
-        """The newest stamp, and when it was given, on the monotonic clock."""
+        """The newest stamp."""
         self._newest_at = 0.0
+        """When it was given, on the monotonic clock."""
         self._late = 0.0
         self._flood = Flood()
         self.counters = ScanCounters()
@@ -131,7 +132,7 @@ class Scan:
             if abs(unix - started - ahead) > SET_S:
                 slept, suspended = suspended_s() - suspended, suspended_s()
                 self._clock_set(unix - started - ahead, slept, started)
-                ahead = unix - started
+            ahead = unix - started
             self._late = started - due
             self.tick(started, unix)
             due += self._tick_s

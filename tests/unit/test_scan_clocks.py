@@ -168,6 +168,20 @@ async def test_a_clock_that_is_set_all_the_time_is_told_of_a_few_times_and_count
     assert rest == f"the clock of this computer was set {10 - TOLD_A_MINUTE} more times in a minute"
 
 
+async def test_a_clock_that_is_slewed_is_not_set(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    skid = Skid(monkeypatch, 100)
+
+    def slew() -> None:
+        skid.clocks.unix += 0.05
+
+    skid.events |= dict.fromkeys(range(100), slew)
+    with caplog.at_level(logging.WARNING):
+        await skid.run()
+    assert caplog.records == [], "5 s in 10 s, but never a step"
+
+
 async def test_outside_a_run_stamps_are_the_wall_clock_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     skid = Skid(monkeypatch, 4)
 
