@@ -15,7 +15,7 @@ from engine.links import Link
 from engine.outputs.control import ControlWatch
 from engine.outputs.feedback import Feedback
 from engine.outputs.heartbeat import Heartbeat
-from engine.outputs.interlock import Interlock
+from engine.outputs.interlock import Interlock, Interlocks
 from engine.outputs.output import Output, OutputRefusedError, Value
 from engine.outputs.ramp import Ramp
 from engine.uod.skid import Skid
@@ -26,8 +26,8 @@ KEEP_S = 2.0
 """An outage up to this long is a blink: the outputs are written again as they were."""
 LONGEST_WAIT_S = 10.0
 """Between two tries to get a safe value accepted."""
-COMPARE_EVERY_S = 0.25
-"""How often feedbacks are looked at."""
+LOOK_EVERY_S = 0.25
+"""How often feedbacks are looked at, and statuses are told."""
 
 
 class Outputs:
@@ -53,6 +53,7 @@ class Outputs:
         self._at = {(output.spec.link, output.spec.row): output for output in found}
         self._heartbeats = {(beat.spec.link, beat.spec.row): beat for beat in beats}
         self._interlocked = [(output, output.interlock) for output in found if output.interlock]
+        self._interlocks = Interlocks([interlock for _, interlock in self._interlocked])
         self._ramped = [(output, output.ramp) for output in found if output.ramp]
         self._with_feedback = [(output, output.feedback) for output in found if output.feedback]
         self._with_status = {output.spec.status: output for output in found if output.spec.status is not None}
@@ -64,7 +65,7 @@ class Outputs:
         """output -> what was wanted of it before the pause"""
         self._again: dict[str, float] = {}
         """output whose safe value was refused -> when it is tried again"""
-        self._compare_due = -math.inf
+        self._look_due = -math.inf
         self._control = ControlWatch(is_controlled, skid.safe_after_s, clock())
         self._devices: dict[str, list[Output]] = {}
         for output in found:
@@ -150,9 +151,11 @@ class Outputs:
             self._look_for(device)
         if self._control.loses(now):
             self._make_safe("no aggregator is connected")
+        self._interlocks.look(core)
         for output, interlock in self._interlocked:
-            interlock.look(core)
-            if interlock.forbids and output.asked and (output.moving or not output.is_safe(output.wanted)):
+            if interlock.is_true or not output.asked:
+                continue
+            if output.moving or not output.is_safe(output.wanted):
                 log.error("%s goes to its safe value: %s", output.tag.name, interlock.forbids)
                 self._secure(output, "its interlock tripped; ask for it anew")
         for output, ramp in self._ramped:
@@ -161,13 +164,19 @@ class Outputs:
         for tag in [tag for tag, due in self._again.items() if now >= due]:
             del self._again[tag]
             self._drive(self._outputs[tag])
-        if now >= self._compare_due:
-            self._compare_due = now + COMPARE_EVERY_S
-            for output, feedback in self._with_feedback:
-                shown = core.table.value(core.table.row_of(feedback.spec.tag))
-                feedback.compare(output.told(), shown, output.kind, now)
         for beat in self._heartbeats.values():
             beat.tick(now)
+        if now >= self._look_due:
+            self._look_due = now + LOOK_EVERY_S
+            self._look_at_feedbacks(core, now)
+            self._tell_statuses()
+
+    def _look_at_feedbacks(self, core: Core, now: float) -> None:
+        for output, feedback in self._with_feedback:
+            shown = core.table.value(core.table.row_of(feedback.spec.tag))
+            feedback.compare(output.told(), shown, output.kind, now)
+
+    def _tell_statuses(self) -> None:
         for tag, output in self._with_status.items():
             status = output.status()
             if status != self._shown[tag]:

@@ -53,14 +53,14 @@ def test_an_output_with_a_rate_goes_there_in_steps_and_the_newest_wish_is_the_ta
     assert steps == pytest.approx([1.0, 2.0, 3.0])
     assert here.outputs.written("PU01")
     here.outputs.wish("PU01", 100)
-    here.tick(0.2)
-    assert here.write() == {"PU01": pytest.approx(4.0)}
+    here.tick(0.4)
+    assert here.write() == {"PU01": pytest.approx(5.0)}
     assert here.outputs.written("PU01") is None
     assert here.value("PU01 Status") == "on its way"
     here.outputs.wish("PU01", 3.5)
     here.tick(1.0)
     assert here.write() == {"PU01": 3.5}
-    here.tick()
+    here.tick(1.0)
     assert here.value("PU01 Status") == "as asked"
 
 
@@ -136,7 +136,7 @@ def test_an_output_falls_with_its_interlock_and_does_not_rise_with_it(caplog: py
     here.tick()
     assert here.write() == {"PU01": 0}, "in the tick that saw it"
     assert errors(caplog) == ["PU01 goes to its safe value: LT01 > 10 is false"]
-    here.tick()
+    here.tick(1.0)
     assert here.value("PU01 Allowed") is False
     assert here.value("PU01 Status") == "safe: LT01 > 10 is false"
     assert here.outputs.written("PU01") is False, "what was asked for is not what it does"

@@ -46,6 +46,11 @@ STEP = 0.1
 """of the register of PU and DO"""
 
 
+def near(value: Value) -> Any:
+    """What a value is on a register."""
+    return value if isinstance(value, str) else pytest.approx(value, abs=STEP / 2 + 1e-6)
+
+
 @dataclass
 class Rules:
     """What is allowed, in words that a lab technician would use; nothing of it is shared with the engine."""
@@ -158,8 +163,12 @@ class Bench(Desk):
             tag, value = self._value(row, raw)
             low, high = LIMITS.get(tag, (-math.inf, math.inf))
             assert isinstance(value, str) or low - 1e-9 <= value <= high + 1e-9
-            if tag in SAFE and tag not in self.rules.wanted:
+            if tag not in self.rules.wanted:
                 assert value == SAFE[tag], f"{tag} is {value}, and nobody wants it so"
+            elif tag not in RATES:
+                assert value == near(self.rules.wanted[tag]), (
+                    f"{tag} is {value}, and {self.rules.wanted[tag]} is wanted"
+                )
             if value == SAFE.get(tag) and (tag in self.rules.at_once or (tag in GUARDED and not self.rules.allowed)):
                 self.leaps.add(tag)
             self.rules.at_once.discard(tag)
@@ -221,8 +230,7 @@ class Bench(Desk):
         for tag, value in self.held.items():
             wanted = self.rules.wanted.get(tag, SAFE.get(tag))
             if tag not in self.rules.untaken and wanted is not None:
-                near = wanted if isinstance(wanted, str) else pytest.approx(wanted, abs=0.051)
-                assert value == near, f"{tag} came to rest at {value}, not at {wanted}"
+                assert value == near(wanted), f"{tag} came to rest at {value}, not at {wanted}"
 
     def _value(self, row: int, raw: Value) -> tuple[str, Value]:
         tag = self.names[row]
@@ -242,16 +250,18 @@ class Bench(Desk):
         return held
 
 
-NUMBERS = st.sampled_from([0.0, 5.0, 20.0, 33.33, 80.0, 100.0, -1.0, 120.0])
-EVENTS = st.one_of(
-    st.tuples(st.just("wish"), st.sampled_from(["PU", "HE", "DO", "SP"]), NUMBERS),
-    st.tuples(st.just("wish"), st.just("VA"), st.sampled_from(["Open", "Closed"])),
-    st.tuples(st.just("tick"), st.sampled_from([0.1, 0.1, 0.1, 0.7, 3.0])),
-    st.tuples(st.sampled_from(["take_off", "take_off", "land", "land", "refuse"])),
-    st.tuples(st.sampled_from(["drop", "drop_late", "back", "back_moved"])),
-    st.tuples(st.sampled_from(["stop", "pause", "resume"])),
-    st.tuples(st.sampled_from(["low", "bad", "good", "leave", "connect"])),
-)
+EVENTS: list[tuple[Any, ...]] = [
+    *(("tick", 0.1) for _ in range(16)),
+    *(("tick", seconds) for seconds in (0.7, 0.7, 0.7, 0.7, 3.0)),
+    *(("write",) for _ in range(16)),
+    *(("wish", tag, value) for tag in ("PU", "PU", "HE", "DO", "SP") for value in (0, 5, 20, 33.33, 80, 100, -1, 120)),
+    *(("wish", "VA", value) for value in ("Open", "Closed") for _ in range(4)),
+    *((name,) for name in ("take_off", "land", "refuse") for _ in range(4)),
+    *((name,) for name in ("stop", "pause", "pause", "pause", "pause", "resume", "resume", "resume", "resume")),
+    *((name,) for name in ("drop", "drop_late", "back", "back", "back", "back_moved")),
+    *((name,) for name in ("low", "bad", "good", "good", "good", "leave", "connect", "connect", "connect")),
+]
+"""Each as often as it is to be expected: with faults all the time nothing would ever move."""
 
 
 def happen(bench: Bench, name: str, *arguments: Any) -> None:
@@ -260,6 +270,9 @@ def happen(bench: Bench, name: str, *arguments: Any) -> None:
             bench.wish(*arguments)
         case "tick":
             bench.tick(*arguments)
+        case "write":
+            bench.take_off()
+            bench.land()
         case "take_off":
             bench.take_off()
         case "land" | "refuse":
@@ -284,8 +297,8 @@ def happen(bench: Bench, name: str, *arguments: Any) -> None:
             bench.connected = name == "connect"
 
 
-@settings(max_examples=100, deadline=None)
-@given(st.lists(EVENTS, min_size=25, max_size=60))
+@settings(max_examples=80, deadline=None)
+@given(st.lists(st.sampled_from(EVENTS), min_size=30, max_size=80))
 def test_no_sequence_of_events_leads_beyond_the_rules(events: list[tuple[Any, ...]]) -> None:
     bench = Bench()
     bench.tick()
