@@ -62,7 +62,7 @@ async def test_the_run_goes_on_after_kill(aggregator: Aggregator, tmp_path: Path
         await lab.press(unit, "PU01: 40 %", "process_value")
         await lab.values(unit, lambda values: values.get("PU01") == 40)
         run = str(running["Run Id"])
-        logged = await lab.logged_until(run, 2 * ENOUGH)
+        logged = await lab.logged_until(run, 4 * ENOUGH)
         if aggregator_too:  # what waits is then on the disk alone
             await aggregator.kill()
             await lab.logged_until(run, len(logged) + ENOUGH)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.system.command_line import skidlink
 from uod_examples.skid import Skid
-
-SKIDLINK = Path(sys.executable).with_name("skidlink")
 
 UOD = """\
 uod: Bench
@@ -31,20 +28,6 @@ tags:
 async def skid() -> AsyncIterator[Skid]:
     async with Skid(opcua=False, noise=False) as skid:
         yield skid
-
-
-async def skidlink(*arguments: str | Path) -> tuple[int, str, str]:
-    """Run a command to its end: exit code, standard output, standard error."""
-    process = await asyncio.create_subprocess_exec(
-        SKIDLINK, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        out, log = await asyncio.wait_for(process.communicate(), 300)
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode is not None
-    return process.returncode, out.decode(), log.decode()
 
 
 def write_uod(
