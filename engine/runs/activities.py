@@ -1,4 +1,4 @@
-"""What lines do over time: waits, pauses that end by themselves, the setting of an output, the steps of a command.
+"""What lines do over time: waits, pauses that end by themselves, the setting of outputs, the steps of a command.
 
 Rules of this file:
 
@@ -85,6 +85,31 @@ class Waiting:
     def cancel(self) -> None: ...
 
 
+class Until:
+    """Waits for a condition; one that is unknown is not true."""
+
+    progress = None
+    forcible = True
+
+    def __init__(self, holds: Callable[[], bool], condition: str, timeout_s: float | None) -> None:
+        self._holds = holds
+        self._condition = condition
+        self._time = None if timeout_s is None else Waiting(timeout_s)
+        self._forced = False
+
+    def go_on(self, now: float) -> bool:
+        if self._forced or self._holds():
+            return True
+        if self._time is not None and self._time.go_on(now):
+            raise CommandError(f"{self._condition} has not come true within {self._time.seconds:g} s")
+        return False
+
+    def force(self) -> None:
+        self._forced = True
+
+    def cancel(self) -> None: ...
+
+
 class Halt:
     """A pause or a hold that ends by itself, or when somebody else ends it."""
 
@@ -146,7 +171,7 @@ class Setting:
 class Steps:
     """One after the other."""
 
-    def __init__(self, parts: Sequence[Waiting | Setting]) -> None:
+    def __init__(self, parts: Sequence[Waiting | Until | Setting]) -> None:
         self._parts = tuple(parts)
         self._at = 0
         self._seconds = sum(part.seconds for part in self._parts if isinstance(part, Waiting))

@@ -22,7 +22,7 @@ from uuid import uuid4
 
 from engine.core.core import Core
 from engine.outputs import OutputRefusedError, Outputs
-from engine.runs.activities import Activity, Halt, Setting, Steps, Waiting
+from engine.runs.activities import Activity, Halt, Setting, Steps, Until, Waiting
 from engine.runs.arguments import CommandError
 from engine.runs.function_call import FunctionCall, FunctionCounters
 from engine.runs.journal import Journal
@@ -30,7 +30,7 @@ from engine.runs.logbook import Logbook
 from engine.runs.ongoing import AllOngoing, Ongoing
 from engine.runs.pcode import Control, CountRun, Invoke, Line, LineReader, Note, Say, Simulate, Wait, lines_of
 from engine.runs.runlog import RunRecord
-from engine.uod.skid import CommandSpec, SetStep, Skid
+from engine.uod.skid import CommandSpec, SetStep, Skid, Step, UntilStep, WaitStep
 from protocol.engine_messages import EngineMessage, QueuedRunLogMsg, RunLogMsg
 from protocol.messages import ErrorMessage, SuccessMessage
 from protocol.models import RunLog
@@ -214,8 +214,7 @@ class Commands:
             case Note(tag=tag, value=value):
                 self._runs.note(tag, value)
             case CountRun():
-                table = self._core().table
-                self._runs.note("Run Counter", int(table.value(table.row_of("Run Counter")) or 0) + 1)
+                self._runs.note("Run Counter", int(self._tag("Run Counter") or 0) + 1)
             case Say(severity=severity, text=text):
                 log.log(_SEVERITIES[severity], "%s", text)
             case Simulate() as asks:
@@ -260,14 +259,22 @@ class Commands:
                 table=lambda: self._core().table, outputs=self._outputs, tick_s=self._skid.tick_s,
                 counters=self.functions,
             )  # fmt: skip
-        parts: list[Waiting | Setting] = []
-        for step in spec.steps:
-            if isinstance(step, SetStep):
-                tag = self._skid.tags[self._skid.outputs[step.output].tag].name
-                parts.append(Setting(self._outputs, tag, _given(argument) if step.value is None else step.value))
-            else:
-                parts.append(Waiting(float(_given(argument)) if step.seconds is None else step.seconds))
+        parts = [self._part_of(step, argument) for step in spec.steps]
         return parts[0] if len(parts) == 1 else Steps(parts)
+
+    def _part_of(self, step: Step, argument: Value | None) -> Waiting | Until | Setting:
+        match step:
+            case SetStep(output=output, value=value):
+                tag = self._skid.tags[self._skid.outputs[output].tag].name
+                return Setting(self._outputs, tag, _given(argument) if value is None else value)
+            case WaitStep(seconds=seconds):
+                return Waiting(float(_given(argument)) if seconds is None else seconds)
+            case UntilStep(condition=condition, expression=expression, timeout_s=timeout_s):
+                return Until(lambda: self._tag(condition) is True, expression, timeout_s)
+
+    def _tag(self, name: str) -> Value | None:
+        table = self._core().table
+        return table.value(table.row_of(name))
 
     def _refused(self, text: str, error: Exception, line_id: str = "", *, left_out: int = 0) -> ErrorMessage:
         """Say and write down why a line cannot be carried out."""

@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import Literal
 
 from engine.core.spec import TagSpec
+from engine.uod.awaited import condition_name
 from engine.uod.draft import Draft
 from engine.uod.faults import Finding, Path, did_you_mean
 from engine.uod.function import FunctionFactory
 from engine.uod.model import ARGUMENT, Command, Value
 from engine.uod.model import Step as WrittenStep
-from engine.uod.skid import RESERVED_COMMANDS, ArgumentSpec, CommandSpec, OutputSpec, SetStep, Step, WaitStep
+from engine.uod.skid import RESERVED_COMMANDS, ArgumentSpec, CommandSpec, OutputSpec, SetStep, Step, UntilStep, WaitStep
 from engine.uod.units import UnitError, compatible_units, conversion
 
 _OF_TIME = ("s", "min", "h")
@@ -53,7 +54,7 @@ class Commands:
         if command.runs is not None:
             steps, argument = (), self._of_function(path, command)
         else:
-            steps, argument = self._of_steps(path, command)
+            steps, argument = self._of_steps(name, command)
         if len(self.findings) > before or steps is None:
             self.unsound.add(name)
             return
@@ -92,8 +93,9 @@ class Commands:
 
     # What a command does
 
-    def _of_steps(self, path: Path, command: Command) -> tuple[tuple[Step, ...] | None, ArgumentSpec | None]:
+    def _of_steps(self, name: str, command: Command) -> tuple[tuple[Step, ...] | None, ArgumentSpec | None]:
         """The steps and the argument of a command; None instead of the steps where any of them is at fault."""
+        path = ("commands", name)
         for key in _FOR_FUNCTIONS:
             if key in command.model_fields_set:
                 self._fault((*path, key), "the tag that is set says what it takes", f"take out {key}")
@@ -105,7 +107,11 @@ class Commands:
             given.append(((*at, "set"), (*at, "to"), step))
         found: list[Step] = []
         takers: list[tuple[Path, ArgumentSpec]] = []
-        for set_path, to_path, step in given:
+        for place, (set_path, to_path, step) in enumerate(given):
+            if step.wait_until is not None:
+                timeout_s = None if step.timeout_s is None else float(step.timeout_s)
+                found.append(UntilStep(condition_name(name, place), step.wait_until, timeout_s))
+                continue
             if step.set is None:
                 found.append(WaitStep(None if isinstance(step.wait_s, str) else step.wait_s))
                 if step.wait_s == ARGUMENT:

@@ -242,11 +242,17 @@ class Step(Strict):
     """The value, in the unit of the output, or one of its choices; `argument`: what follows the command's name."""
     wait_s: Annotated[Number | Literal["argument"], BeforeValidator(_number_or_argument)] | None = None
     """For how many seconds it waits; `argument`: for the time that follows the command's name, as 30 s or 2 min."""
+    wait_until: str | None = None
+    """It waits until this condition is true, an expression as "LT01 > 80"."""
+    timeout_s: Number | None = Field(default=None, gt=0)
+    """The command fails when the condition has not come true after so many seconds."""
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
-        if (self.set is None) == (self.wait_s is None):
-            raise ValueError("give either set, with to, or wait_s")
+        if sum(part is not None for part in (self.set, self.wait_s, self.wait_until)) != 1:
+            raise ValueError("give one of set, with to, wait_s and wait_until")
+        if self.timeout_s is not None and self.wait_until is None:
+            raise ValueError("timeout_s belongs to wait_until")
         if (self.set is None) != (self.to is None):
             raise ValueError("set and to belong together, as {set: VA01, to: Open}")
         if not isinstance(self.wait_s, str) and self.wait_s is not None and self.wait_s <= 0:

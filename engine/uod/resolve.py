@@ -14,6 +14,7 @@ from engine.core.table import TagKind
 from engine.statuses import status_name, status_tag
 from engine.system import SYSTEM_TAGS
 from engine.uod.accumulators import Accumulators
+from engine.uod.awaited import Awaited
 from engine.uod.controls import Controls
 from engine.uod.counters import CountedTags
 from engine.uod.draft import Draft
@@ -33,7 +34,9 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
     uod = draft.uod
     wiring = Wiring(draft)
     accumulators = Accumulators(draft)
-    guards = Guards(draft, wiring, {*accumulators.section_of, *map(status_name, uod.devices), *RESERVED_TAGS})
+    made = {*accumulators.section_of, *map(status_name, uod.devices), *RESERVED_TAGS}
+    guards = Guards(draft, wiring, made)
+    awaited = Awaited(draft, {*uod.tags, *uod.derived, *made, *guards.made_by})
     derived_parts = uod.derived | accumulators.derived
     findings = wiring.findings + _check_names(draft) + accumulators.findings
     counted = CountedTags(draft, wiring)
@@ -70,14 +73,17 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
     tags += [status_tag(name) for name in uod.devices]
     tags += guards.tags
     outputs = guards.with_feedback(outputs, tags)
-    expressions = derived_parts | guards.interlocks
+    tags += awaited.tags
+    conditions = guards.interlocks | awaited.conditions
+    expressions = derived_parts | conditions
     known = {tag.name: _known(tag, wiring) for tag in (*tags, *SYSTEM_TAGS) if tag.name not in expressions}
-    made_by: dict[str, Path] = {name: (section,) for name, section in accumulators.section_of.items()} | guards.made_by
-    checked, found = check_derived(known, expressions, unsound, guards.interlocks)
+    made_by: dict[str, Path] = {name: (section,) for name, section in accumulators.section_of.items()}
+    made_by |= guards.made_by | awaited.made_by
+    checked, found = check_derived(known, expressions, unsound, conditions)
     known |= {tag.name: Known(checked[tag.name].kind, tag.unit) for tag in tags if tag.name in checked}
     declared = {*uod.tags, *expressions, *(name for _, name in draft.broken)}
     findings += check_simulations([tag for tag in tags if tag.name in known], known, declared)
-    findings += guards.findings + [_where_it_is_asked_for(each, made_by) for each in found]
+    findings += guards.findings + awaited.findings + [_where_it_is_asked_for(each, made_by) for each in found]
 
     def is_text(name: str) -> bool | None:
         socket = wiring.sockets[name]

@@ -126,7 +126,19 @@ class WaitStep:
     """None: the argument."""
 
 
-Step = SetStep | WaitStep
+@dataclass(frozen=True, slots=True)
+class UntilStep:
+    """Wait for a condition."""
+
+    condition: str
+    """the tag that tells whether it is true"""
+    expression: str
+    """as its author wrote it"""
+    timeout_s: float | None = None
+    """None: for ever."""
+
+
+Step = SetStep | WaitStep | UntilStep
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,10 +52,14 @@ def test_the_steps_of_the_page_do_what_it_says(tmp_path: Path) -> None:
     assert (found.values["VA01"], found.values["PU01"]) == (0, 0)
     say(found, "Prime: 30 %")
     found.ticks(3)
+    found.values["LT01"] = 50
     say(found, "Flush: 2 min")
-    found.ticks(1100)
+    found.ticks(500)
     assert (found.values["VA02"], found.values["PU01"]) == (1, 0), "Prime was cancelled before its pump ran"
-    found.ticks(110)
+    found.values["LT01"] = 4
+    found.ticks(1190)
+    assert found.values["VA02"] == 1
+    found.ticks(20)
     assert found.values["VA02"] == 0
 
 

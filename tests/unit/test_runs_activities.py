@@ -11,7 +11,7 @@ from drivers.contract import Kind, Quality
 from engine.core.core import Core
 from engine.core.spec import FromEngine, TagSpec
 from engine.outputs import OutputRefusedError
-from engine.runs.activities import Halt, Setting, Steps, Waiting
+from engine.runs.activities import Halt, Setting, Steps, Until, Waiting
 from engine.runs.arguments import CommandError
 from engine.runs.function_call import FunctionCall, FunctionCounters
 from engine.uod.function import CommandContext, CommandFunction
@@ -51,6 +51,23 @@ def test_a_forced_wait_is_over_at_once() -> None:
     assert not wait.go_on(100.0)
     wait.force()
     assert wait.go_on(100.0)
+
+
+def test_a_condition_is_waited_for_until_it_is_true_forced_or_too_late() -> None:
+    true = [False]
+    until = Until(lambda: true[0], "LT01 > 80", 60.0)
+    assert [until.go_on(now) for now in (100.0, 159.0)] == [False, False]
+    true[0] = True
+    assert until.go_on(200.0), "late, but true"
+    true[0] = False
+    until.force()
+    assert until.go_on(0.0)
+    late = Until(lambda: False, "LT01 > 80", 60.0)
+    assert not late.go_on(100.0)
+    with pytest.raises(CommandError, match="LT01 > 80 has not come true within 60 s"):
+        late.go_on(160.0)
+    patient = Until(lambda: False, "LT01 > 80", None)
+    assert [patient.go_on(now) for now in (0.0, 1e9)] == [False, False]
 
 
 def test_a_setting_is_over_when_the_device_has_taken_the_value() -> None:

@@ -28,6 +28,7 @@ tags:
 commands:
   Prime: {steps: [{set: VA01, to: Open}, {wait_s: 5}, {set: PU01, to: argument}, {wait_s: 5}, {set: PU01, to: 0}]}
   Rinse: {steps: [{set: PU02, to: 50}, {wait_s: argument}, {set: PU02, to: 0}], excludes: [Prime]}
+  Fill: {steps: [{set: PU01, to: 60}, {wait_until: "PT01 > 1", timeout_s: 10}, {set: PU01, to: 0}]}
   Both: {steps: [{set: PU01, to: argument}, {set: PU02, to: argument}]}
 process_values: [PT01, {entry: PU01}, {choice: VA01}, {entry: PU02}, Mark, Batch Name, Run Counter, Base]
 """
@@ -188,6 +189,24 @@ def test_others_go_on_beside_each_other(running: User) -> None:
     running.say("Prime: 60", "PU02: 7")
     running.ticks(3)
     assert (running.fate("Prime: 60"), running.fate("PU02: 7")) == ("going on", "ended")
+
+
+def test_a_step_waits_for_a_condition_which_users_can_see(running: User) -> None:
+    running.say("Fill")
+    running.ticks(50)
+    assert running.line("Fill").forcible
+    assert (running.values["PU01"], running.shown["Fill Step 2"]) == (60, False)
+    running.values["PT01"] = 1.5
+    running.ticks(3)
+    assert (running.values["PU01"], running.shown["Fill Step 2"]) == (0, True)
+    assert running.fate("Fill") == "ended"
+    running.values["PT01"] = 0.5
+    running.tick()
+    running.say("Fill")
+    running.ticks(105)
+    assert running.fate("Fill") == "ended failed"
+    assert running.values["PU01"] == 60, "outputs stay as they are"
+    assert "Fill: PT01 > 1 has not come true within 10 s" in running.errors()
 
 
 def test_an_argument_for_several_outputs_has_the_limits_of_all(running: User) -> None:
