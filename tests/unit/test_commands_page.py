@@ -18,6 +18,9 @@ from tests.unit.runs_bench import Bench
 PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "commands.md").read_text(encoding="utf-8")
 
 
+EXAMPLE = Path(__file__).parents[2] / "uod_examples" / "python_uod.py"
+
+
 def block(language: str) -> str:
     (found,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     return found
@@ -75,6 +78,30 @@ def test_the_function_of_the_page_does_what_it_says(tmp_path: Path) -> None:
     found.ticks(3)
     assert found.values["PU01"] == 0
     assert under_way(found) == []
+
+
+def test_the_function_of_the_example_doses_over_the_wrap_of_its_totaliser(tmp_path: Path) -> None:
+    found = bench(tmp_path, "example.py", EXAMPLE.read_text(encoding="utf-8"))
+    found.values["FQ01"] = 2**32 - 500
+    found.tick()
+    say(found, "Dose: 2000 mL")
+    found.ticks(3)
+    assert (found.values["PU01"], found.values["VA01"], found.values["VA02"]) == (600, 1, 1)
+    found.values["FQ01"] = 500
+    found.ticks(11)
+    assert [line.progress for line in under_way(found)] == [pytest.approx(0.5)]
+    found.values["FQ01"] = 1500
+    found.ticks(3)
+    assert (found.values["PU01"], found.values["VA01"], found.values["VA02"]) == (0, 0, 0)
+    say(found, "Dose: 1 L")
+    found.ticks(3)
+    say(found, "VA01: Open")
+    found.ticks(3)
+    assert (found.values["PU01"], found.values["VA01"], found.values["VA02"]) == (0, 1, 0), "by hand, after it has ended"
+    say(found, "Dose: 1 L")
+    found.ticks(310)
+    assert found.values["PU01"] == 0, "nothing has flowed"
+    assert found.engine.runs.commands.functions.failed == 1
 
 
 def test_the_lines_of_the_page_can_be_read(tmp_path: Path) -> None:
