@@ -1,4 +1,4 @@
-"""What is counted on the links and in the scan cycle, as tags.
+"""What is counted on the links and in the engine itself, as tags.
 
 They are set now and then, as nobody acts on a counter within a tick.
 """
@@ -6,14 +6,13 @@ They are set now and then, as nobody acts on a counter within a tick.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 
 from drivers.contract import Counts
 from engine.core.core import Core
 from engine.links import Link
-from engine.scan import Scan
 from engine.uod.skid import CounterSpec
 
 EVERY_S = 1.0
@@ -22,11 +21,14 @@ EVERY_S = 1.0
 class CounterTags:
     """The counters that the author of a skid has asked for."""
 
-    def __init__(self, counters: Sequence[CounterSpec], links: Sequence[Link], scan: Scan) -> None:
+    def __init__(
+        self, counters: Sequence[CounterSpec], links: Sequence[Link], counted: Callable[[], Mapping[str, float]]
+    ) -> None:
+        """`counted` says what is counted on no link."""
         used = dict.fromkeys(counter.link for counter in counters)
         self._wanted = [
             (
-                scan.counted if link is None else partial(counted_on, links[link]),
+                counted if link is None else partial(counted_on, links[link]),
                 [each for each in counters if each.link == link],
             )
             for link in used

@@ -72,7 +72,7 @@ class Engine:
             instructions or NoInstructions(), archive,
         )  # fmt: skip
         self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send, self)
-        self._counters = CounterTags(skid.counters, self.links, self.scan)
+        self._counters = CounterTags(skid.counters, self.links, lambda: self.scan.counted() | self.runs.counted())
         self._statuses = StatusTags(self.links)
         self._outbox_status = ""
         set_idle(self.scan.core)

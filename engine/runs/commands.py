@@ -16,7 +16,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Protocol
 from uuid import uuid4
 
@@ -84,7 +84,7 @@ class Commands:
         journal: Journal,
         runs: RunControl,
     ) -> None:
-        self.functions = FunctionCounters()
+        self._functions = FunctionCounters()
         self._skid = skid
         self._core = core
         self._outputs = outputs
@@ -162,6 +162,10 @@ class Commands:
         except CommandError as error:
             return refusal(str(error))
         return SuccessMessage()
+
+    def counted(self) -> dict[str, float]:
+        """`FUNCTION_COUNTERS`, by name."""
+        return {name: float(value) for name, value in asdict(self._functions).items()}
 
     def tick(self, now: float, unix: float) -> None:
         """Let everything go on, and tell what has changed in the run log; `now` is in monotonic seconds."""
@@ -257,7 +261,7 @@ class Commands:
             return FunctionCall(
                 spec.name, spec.function, argument,
                 table=lambda: self._core().table, outputs=self._outputs, tick_s=self._skid.tick_s,
-                counters=self.functions,
+                counters=self._functions,
             )  # fmt: skip
         parts = [self._part_of(step, argument) for step in spec.steps]
         return parts[0] if len(parts) == 1 else Steps(parts)

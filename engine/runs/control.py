@@ -166,6 +166,10 @@ class Runs:
         self._show_state()
         return SuccessMessage()
 
+    def counted(self) -> dict[str, float]:
+        """How the functions of the UOD have behaved, by name."""
+        return self._commands.counted()
+
     def cancel_all(self) -> None:
         """Cancel what users have set going, in a run or not; functions may set outputs when they are cancelled."""
         self._commands.cancel_all()

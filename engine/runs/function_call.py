@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from drivers.contract import Quality
 from engine.core.table import Table
@@ -28,11 +28,14 @@ log = logging.getLogger("skidlink.engine.runs")
 class FunctionCounters:
     """How the functions of a UOD have behaved since the start."""
 
-    calls: int = 0
-    failed: int = 0
+    function_calls: int = 0
+    function_faults: int = 0
     """Calls that raised something."""
-    slow: int = 0
+    slow_functions: int = 0
     """Calls that took longer than a tick."""
+
+
+FUNCTION_COUNTERS = tuple(field.name for field in fields(FunctionCounters))
 
 
 class FunctionCall:
@@ -139,12 +142,12 @@ class FunctionCall:
 
     def _attempt(self, what: str, work: Callable[[], None]) -> Exception | None:
         """Let the author's code work; return what it raised, once that is counted."""
-        self._counters.calls += 1
+        self._counters.function_calls += 1
         began = self._clock()
         try:
             work()
         except Exception as error:  # noqa: BLE001  it is the author's code, and its fault ends its command alone
-            self._counters.failed += 1
+            self._counters.function_faults += 1
             return error
         finally:
             self._watch(what, self._clock() - began)
@@ -153,7 +156,7 @@ class FunctionCall:
     def _watch(self, what: str, took_s: float) -> None:
         if took_s <= self._tick_s:
             return
-        self._counters.slow += 1
+        self._counters.slow_functions += 1
         if not self._warned:
             self._warned = True
             log.warning(

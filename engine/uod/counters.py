@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from drivers.contract import Kind
 from engine.core.spec import Direction, FromEngine, TagSpec
 from engine.links import Counters
+from engine.runs.function_call import FUNCTION_COUNTERS
 from engine.scan import SCAN_COUNTERS
 from engine.uod.draft import Draft, findings_of, keys_of
 from engine.uod.faults import Finding, Path, did_you_mean
@@ -28,10 +29,10 @@ class CounterTag(Strict):
     """What has been counted on a link or with a device since the engine started, once a second."""
 
     device: str = ""
-    """The name of the device, or of any device of the link; without one it is the scan cycle that is looked at."""
+    """The name of the device, or of any device of the link; without one it is the engine itself that is looked at."""
     counter: str
     """What is counted: timeouts, exceptions_02, round_trip_p99_ms, silent, broken, late_reads, ... with a device;
-    overruns, tick_p99_ms, late_p99_ms, derive_max_ms, ... without."""
+    overruns, tick_p99_ms, late_p99_ms, derive_max_ms, slow_functions, ... without."""
     deadband: Number = Field(default=0, ge=0)
     """Published when it changes by more than this."""
     republish_every_s: Number | None = Field(default=None, gt=0)
@@ -75,7 +76,9 @@ class CountedTags:
     def _find(self, path: Path, part: CounterTag) -> CounterSpec | None:
         """Where it is counted, and by what name: "reconnects" on a link, "pump.timeouts" of a device."""
         if not part.device:
-            return self._named(path, part, None, {name: name for name in SCAN_COUNTERS}, "in the scan cycle")
+            return self._named(
+                path, part, None, {name: name for name in (*SCAN_COUNTERS, *FUNCTION_COUNTERS)}, "in the engine"
+            )
         place = self._wiring.counted(part.device)
         if place is None:
             return None  # the device is at fault, and has been complained of

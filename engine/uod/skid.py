@@ -173,11 +173,11 @@ class ProcessValueSpec:
 
 @dataclass(frozen=True, slots=True)
 class CounterSpec:
-    """A tag that shows what is counted on a link, or in the scan cycle."""
+    """A tag that shows what is counted on a link, or in the engine."""
 
     tag: str
     link: int | None
-    """None: in the scan cycle"""
+    """None: in the engine"""
     name: str
     """As the link's driver or worker has it: "reconnects", or "pump.timeouts" of one device; else "overruns"."""
 

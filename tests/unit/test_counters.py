@@ -87,7 +87,7 @@ def test_they_are_set_once_a_second_and_unknown_until_measured(skid: Skid) -> No
     specs = [tag for tag in skid.tags if tag.name in {"Timeouts", "Trip", "Silent"}]
     counters = [each for each in skid.counters if each.tag in {"Timeouts", "Trip", "Silent"}]
     core = Core(specs, [])
-    shown = CounterTags(counters, [link], Scan([], [], 0.1, lambda _: None))
+    shown = CounterTags(counters, [link], Scan([], [], 0.1, lambda _: None).counted)
 
     shown.show(core, 10.0)
     assert [core.table.value(core.table.row_of(tag)) for tag in ("Timeouts", "Silent")] == [3.0, 5.0]

@@ -212,7 +212,7 @@ def test_a_function_is_started_asked_for_progress_and_finished() -> None:
     assert bench.call.go_on(103.0)
     assert bench.call.progress == 1.0
     assert events == ["start 60", "progress 1", "progress 2.5", "progress 3", "finish"]
-    assert bench.counters == FunctionCounters(calls=5)
+    assert bench.counters == FunctionCounters(function_calls=5)
     bench.call.cancel()
     assert events[-1] == "finish", "what is over cannot be cancelled"
 
@@ -236,7 +236,7 @@ def test_a_function_that_raises_fails_its_command_and_cleans_up(fails_in: str) -
         bench.call.go_on(1.0)
     assert isinstance(raised.value.__cause__, RuntimeError), "the traceback is logged by whoever catches it"
     assert events[-2:] == ["cancel", "finish"]
-    assert bench.counters.failed == 1
+    assert bench.counters.function_faults == 1
 
 
 @pytest.mark.parametrize("value", [float("nan"), "much"])
@@ -299,6 +299,6 @@ def test_a_function_that_takes_longer_than_a_tick_is_counted_and_told_once(caplo
     bench = Bench(lambda: Recorded([], values=[0.1, 0.2, 1.0]), took_s=0.25)
     while not bench.call.go_on(0.0):
         pass
-    assert bench.counters.slow == 5
+    assert bench.counters.slow_functions == 5
     (record,) = caplog.records
     assert "took 0.25 s and held up the scan cycle, which ticks every 0.1 s" in record.getMessage()
