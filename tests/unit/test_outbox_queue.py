@@ -276,3 +276,18 @@ async def test_nobody_is_woken_for_nothing() -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await outbox.filled()
+
+
+async def test_a_run_is_undelivered_until_its_end_has_arrived() -> None:
+    store = Store()
+    outbox = Outbox(store)
+    store.start()
+    outbox.put(started("A"))
+    outbox.put(frame(1.0))
+    assert await store.ask(entries.undelivered_runs) == {"A"}
+    outbox.put(stopped("A"))
+    while (entry := await outbox.next()) is not None:
+        assert await store.ask(entries.undelivered_runs) == {"A"}
+        outbox.acknowledge(entry)
+    assert await store.ask(entries.undelivered_runs) == set()
+    await store.close()

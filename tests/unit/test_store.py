@@ -49,6 +49,17 @@ async def test_without_a_file_nothing_is_left_to_recall() -> None:
     await store.close()
 
 
+async def test_another_thread_asks_and_waits() -> None:
+    store = Store()
+    store.do(lambda db: db.execute(*insert("a")))
+    store.start()
+    assert await asyncio.to_thread(store.wait_for, runs) == ["a"]
+    with pytest.raises(sqlite3.OperationalError, match="no such table: missing"):
+        await asyncio.to_thread(store.wait_for, lambda db: db.execute("SELECT * FROM missing"))
+    assert await store.ask(runs) == ["a"], "and it goes on"
+    await store.close()
+
+
 async def test_one_file_serves_one_engine(tmp_path: Path) -> None:
     first = Store(tmp_path / "store.sqlite3")
     with pytest.raises(StoreError, match="another Skidlink runs this UOD"):
