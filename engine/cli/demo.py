@@ -44,7 +44,7 @@ async def _demo(session: Session) -> int:
 
 async def _operate(engine: Engine) -> None:
     """Do what an operator does: open the valves, start the pump, and change its speed now and then."""
-    while not all(link.up for link in engine.links):  # noqa: ASYNC110  # an operator looks now and then, too
+    while not _is_ready(engine):  # noqa: ASYNC110  # an operator looks now and then, too
         await asyncio.sleep(engine.skid.tick_s)
     engine.outputs.wish("VA01", "Open")
     engine.outputs.wish("VA02", "Open")
@@ -53,6 +53,11 @@ async def _operate(engine: Engine) -> None:
             if not engine.runs.paused:
                 engine.outputs.wish("PU01", speed)
             await asyncio.sleep(15)
+
+
+def _is_ready(engine: Engine) -> bool:
+    table = engine.scan.core.table
+    return all(link.up for link in engine.links) and table.value(table.row_of("PU01 Allowed")) is True
 
 
 def run_simulated_skid(opcua_port: int, modbus_port: int, duration_s: float | None) -> int:
