@@ -72,13 +72,11 @@ class Outputs:
             self._devices.setdefault(output.device, []).append(output)
         self._away_since: dict[str, float | None] = dict.fromkeys(self._devices, -math.inf)
         """device -> since when it could not be reached; None: it can"""
+        self._cut_off = set(self._devices)
+        """Devices that could not be reached because their link was down, so that they may have been switched off."""
         for index, link in enumerate(links):
             link.on_written = partial(self._written, index)
             link.on_state = partial(self._link_changed, link)
-
-    @property
-    def tags(self) -> Sequence[str]:
-        return tuple(self._outputs)
 
     def wish(self, tag: str, value: Value) -> None:
         """Ask for a value, in the unit of the tag or as the text of a choice.
@@ -189,7 +187,12 @@ class Outputs:
         if output.sent or not output.reachable or target is None or isinstance(target, str):
             return
         position = ramp.step(target, now)
-        raw = output.raw_on_the_way(position, target)
+        try:
+            raw = output.raw_on_the_way(position, target)
+        except OutputRefusedError:
+            log.exception("%s cannot go on to %r", output.tag.name, target)
+            ramp.fall_back()
+            return
         if raw != output.accepted:
             self._send(output, output.value_of(raw) if ramp.moving else target, raw)
 
@@ -226,10 +229,13 @@ class Outputs:
             return
         if output.ramp and not isinstance(output.wanted, str):
             output.ramp.place(output.wanted)
+        self._write(output, output.wanted)
+
+    def _write(self, output: Output, value: Value) -> None:
         try:
-            self._send(output, output.wanted, output.raw(output.wanted))
+            self._send(output, value, output.raw(value))
         except OutputRefusedError:
-            log.exception("%s cannot be driven to %r", output.tag.name, output.wanted)
+            log.exception("%s cannot be driven to %r", output.tag.name, value)
 
     def _send(self, output: Output, value: Value, raw: Value) -> None:
         output.sent = value, raw
@@ -240,8 +246,8 @@ class Outputs:
     def _written(self, link: int, row: int, raw: Value, refusal: str | None) -> None:
         if beat := self._heartbeats.get((link, row)):
             beat.written(refusal)
-            if not beat.spec.read_back and refusal is None:
-                self._show_tag(beat.tag.name, raw, "")
+            if refusal is None:
+                self._show(beat, raw, "")
             return
         output = self._at[link, row]
         output.accepted = raw if refusal is None else None
@@ -272,7 +278,7 @@ class Outputs:
             self._again[output.tag.name] = self._clock() + backoff_s(output.refused, LONGEST_WAIT_S)
         self._show(output, None, "the device refused the value written last")
 
-    def _show(self, output: Output, value: Value | None, reason: str) -> None:
+    def _show(self, output: Output | Heartbeat, value: Value | None, reason: str) -> None:
         if not output.spec.read_back:
             self._show_tag(output.tag.name, value, reason)
 
@@ -283,9 +289,12 @@ class Outputs:
             if link.up:
                 self._look_for(device)
             else:
+                self._cut_off.add(device)
                 self._lose(device, "its link is down")
-        if not link.up:
-            link.forget_wishes(beat.spec.row for beat in self._heartbeats.values() if beat.link is link)
+        for beat in self._heartbeats.values() if not link.up else ():
+            if beat.link is link:
+                link.forget_wishes([beat.spec.row])
+                self._show(beat, None, "its link is down")
 
     def _look_for(self, device: str) -> None:
         """See whether a device can be reached, which may be silent on a link that lives."""
@@ -311,10 +320,15 @@ class Outputs:
 
     def _come_back(self, outputs: Sequence[Output], since: float) -> None:
         lost = self._clock() - since > KEEP_S
+        was_cut_off = outputs[0].device in self._cut_off
+        self._cut_off.discard(outputs[0].device)
         for output in outputs:
             if lost:
                 self._forget(output)
-            self._rejoin(output, since)
+            if output.ramp:
+                self._find_ramp(output, output.ramp, output.reading_since(since), was_cut_off=was_cut_off)
+            if not (output.ramp and output.asked):
+                self._drive(output)
 
     def _forget(self, output: Output) -> None:
         """After an outage nothing is wanted of an output but its safe value."""
@@ -323,19 +337,18 @@ class Outputs:
             log.warning("%s: back after an outage; %s goes to its safe value", output.device, output.tag.name)
         self._want_safe(output, "its device was away")
 
-    def _rejoin(self, output: Output, since: float) -> None:
-        """Write what is wanted to a device that is back; a ramp begins at what it shows, or else at the safe value."""
-        if output.ramp is None:
-            self._drive(output)
-            return
-        safe, shown = _number(output.spec.safe_value), output.reading_since(since)
-        output.ramp.start(safe if shown is None else shown)
-        if not output.asked:
-            self._drive(output)
-            return
-        if shown is None:
-            self._send(output, safe, output.raw(safe))
-        output.ramp.set_out(self._clock())
+    def _find_ramp(self, output: Output, ramp: Ramp, shown: float | None, *, was_cut_off: bool) -> None:
+        """Begin where the device shows that it is; else at the safe value, or where it was if it was only silent."""
+        if shown is not None:
+            ramp.start(shown)
+        elif was_cut_off:
+            safe = _number(output.spec.safe_value)
+            ramp.start(safe)
+            self._write(output, safe)
+        else:
+            ramp.fall_back()
+        if output.asked:
+            ramp.set_out(self._clock())
 
 
 def _made(skid: Skid, links: Sequence[Link]) -> list[Output]:

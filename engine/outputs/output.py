@@ -125,7 +125,10 @@ class Output:
     def is_safe(self, value: Value | None) -> bool:
         """Whether this is its safe value, however it is spelled."""
         safe = self.spec.safe_value
-        return value is not None and safe is not None and self.raw(value) == self.raw(safe)
+        try:
+            return value is not None and safe is not None and self.raw(value) == self.raw(safe)
+        except OutputRefusedError:
+            return False  # what fitted once may not fit what its device has become
 
     def reading_since(self, moment: float) -> float | None:
         """What the device showed after `moment` (monotonic seconds), brought within the limits; None: not known."""

@@ -367,7 +367,6 @@ def test_a_wish_that_is_refused_is_not_tried_again() -> None:
 )
 def test_a_heartbeat_goes_on_as_long_as_the_tick_does(keys: dict[str, Any], beats: list[Value]) -> None:
     here = desk({"WD01": {"device": "sim", "direction": "output"} | keys})
-    assert here.outputs.tags == ()
     seen: list[tuple[int, Value]] = []
     for tick in range(45):
         here.tick()
@@ -445,3 +444,18 @@ def test_a_silent_device_is_as_one_whose_link_is_down(away_s: float, after: dict
     here.lines[0].devices["sim"] = DeviceState.UP
     here.tick()
     assert here.write() == after
+
+
+def test_a_ramp_goes_on_where_it_was_when_its_device_was_silent_for_a_moment() -> None:
+    devices = {name: {"driver": "simulated"} for name in ("sim", "other")}
+    here = desk({"PU01": PUMP | {"max_rate": 5}, "X": {"device": "other"}}, devices=devices)
+    here.outputs.wish("PU01", 50)
+    here.tick(2.0)
+    assert here.write() == {"PU01": pytest.approx(10.0)}
+    here.lines[0].devices["sim"] = DeviceState.DEMOTED
+    here.tick(1.0)
+    here.lines[0].devices["sim"] = DeviceState.UP
+    here.tick()
+    assert here.write() == {"PU01": pytest.approx(10.0)}, "whatever it may hold now"
+    here.tick(0.2)
+    assert here.write() == {"PU01": pytest.approx(11.0)}
