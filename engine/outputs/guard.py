@@ -88,6 +88,7 @@ class Outputs:
         if output is None:
             raise OutputRefusedError(f"{tag} is no output; outputs are: {', '.join(self._outputs) or 'none'}")
         raw = output.raw(value)
+        self._look_for(output.device)
         if not output.link.up:
             raise OutputRefusedError(f"{tag} cannot be written: {output.link.name} is down: {output.link.trouble}")
         if not output.reachable:
@@ -120,6 +121,8 @@ class Outputs:
     def resume(self) -> None:
         """Ask again for what was wanted before `pause`, but not where somebody has asked for something else meanwhile,
         where an interlock forbids it, or where its device was away for longer than `KEEP_S`."""
+        for device in self._devices:
+            self._look_for(device)
         wanted, self._paused = self._paused, {}
         for tag, value in wanted.items():
             output = self._outputs[tag]

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.contract import Quality
-from engine.links import LinkState
+from engine.links import DeviceState, LinkState
 from engine.outputs import OutputRefusedError
 from engine.outputs.guard import KEEP_S
 from tests.unit.unmanned_links import Desk, Value
@@ -102,12 +102,14 @@ class Rules:
                 self.ask(tag, value)
         self.before_pause.clear()
 
-    def back(self, now: float) -> None:
+    def back(self, now: float, *, was_cut_off: bool) -> None:
         self.up = True
         if now - self.down_at > KEEP_S:
             self.make_safe(*SAFE, "SP")
             self.before_pause.clear()
-        self.at_once |= SAFE.keys() - self.wanted.keys() | {"HE"}  # of HE nobody can read what it holds
+        self.at_once |= SAFE.keys() - self.wanted.keys()
+        if was_cut_off:
+            self.at_once.add("HE")  # it may have been switched off, and nobody can read what it holds
 
     def look(self, now: float, *, allowed: bool, connected: bool) -> None:
         self.allowed = allowed
@@ -206,22 +208,40 @@ class Bench(Desk):
             self.held[tag] = value
         self.leaps.clear()
         self.traces = {tag: [] for tag in RATES}
-        self.rules.up, self.rules.down_at = False, self.now
+        if self.rules.up:
+            self.rules.up, self.rules.down_at = False, self.now
         self.act.turn(LinkState.DOWN)
+
+    def fall_silent(self) -> None:
+        """The device does not answer any more, on a link that lives."""
+        if self.rules.up:
+            self.land(refused=True)
+            self.act.devices["act"] = DeviceState.DEMOTED
+            self.rules.up, self.rules.down_at = False, self.now + TICK_S
+            self.tick()
+
+    def answer(self) -> None:
+        if self.act.up and not self.rules.up:
+            self.act.devices["act"] = DeviceState.UP
+            self.rules.back(self.now + TICK_S, was_cut_off=False)
+            self.traces["PU"] = [(self.now + TICK_S, self._read_pump())]
+            self.tick()
 
     def back(self, *, moved: bool) -> None:
         """The link is there again; meanwhile somebody may have turned the knob at the device."""
         if self.act.up:
             return
+        self.act.devices["act"] = DeviceState.UP
         if moved:
             self.held["PU"] = 77.0
         self.traces["PU"] = [(self.now, self._read_pump())]
-        self.rules.back(self.now)
+        self.rules.back(self.now, was_cut_off=True)
         self.act.turn(LinkState.UP)
 
     def settle(self) -> None:
         """All faults are over; give everything the time that it needs."""
         self.back(moved=False)
+        self.answer()
         self.land()
         for _ in range(60):
             self.tick(1.0)
@@ -259,6 +279,7 @@ EVENTS: list[tuple[Any, ...]] = [
     *((name,) for name in ("take_off", "land", "refuse") for _ in range(4)),
     *((name,) for name in ("stop", "pause", "pause", "pause", "pause", "resume", "resume", "resume", "resume")),
     *((name,) for name in ("drop", "drop_late", "back", "back", "back", "back_moved")),
+    *((name,) for name in ("fall_silent", "answer", "answer", "answer")),
     *((name,) for name in ("low", "bad", "good", "good", "good", "leave", "connect", "connect", "connect")),
 ]
 """Each as often as it is to be expected: with faults all the time nothing would ever move."""
@@ -281,6 +302,10 @@ def happen(bench: Bench, name: str, *arguments: Any) -> None:
             bench.drop(arrived=name == "drop_late")
         case "back" | "back_moved":
             bench.back(moved=name == "back_moved")
+        case "fall_silent":
+            bench.fall_silent()
+        case "answer":
+            bench.answer()
         case "stop":
             bench.outputs.make_safe()
             bench.rules.stop()
