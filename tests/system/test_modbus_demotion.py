@@ -44,8 +44,9 @@ async def test_a_silent_device_on_a_serial_line_rests_and_the_other_keeps_its_ra
     pump, valve = (driver.devices[name].counters for name in devices)
     async with line.plugged(), serving(*pymodbus_server("serial", "rtu", line.ends[1])):
         working = asyncio.create_task(link.run())
-        while pump.replies < READINGS:
-            await asyncio.sleep(0.005)  # a counter is a plain field
+        async with asyncio.timeout(600):
+            while pump.replies < READINGS:
+                await asyncio.sleep(0.005)  # a counter is a plain field
         image, state, devices_are = driver.image, link.state, dict(link.devices)
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)

@@ -347,8 +347,9 @@ async def test_pauses_are_kept(device: Device, clock: Clock) -> None:
                 await asyncio.sleep(5 * IN_FLIGHT_S)
                 assert len(device.asked) == count, "so early nothing is asked"
                 clock.leap(0.1 * pause_s)
-                while counters.replies == count:
-                    await asyncio.sleep(0.001)  # a counter is a plain field
+                async with asyncio.timeout(300):
+                    while counters.replies == count:
+                        await asyncio.sleep(0.001)  # a counter is a plain field
             await reading
             assert check(driver) == []
 

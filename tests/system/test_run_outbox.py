@@ -14,7 +14,13 @@ from protocol.aggregator_messages import ExecuteControlCommandMsg
 from protocol.serialization import serialize
 from tests.system.small_aggregator import SmallAggregator
 
-SKIDLINK = Path(sys.executable).with_name("skidlink")
+SKIDLINK = """
+from engine.cli.app import main
+from engine.uplinks import aggregator
+aggregator.MAINTAIN_EVERY_S = 0.2
+main()
+"""
+"""The command, but that it looks after its outbox without a pause of seconds."""
 UOD = """\
 uod: Outbox
 tick_ms: 50
@@ -37,7 +43,7 @@ def uod(tmp_path: Path) -> Path:
 @asynccontextmanager
 async def skidlink(uod: Path, *options: str | Path) -> AsyncGenerator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        *(SKIDLINK, "run", uod, "--outbox", uod.with_name("outbox"), "--plain", *options),
+        *(sys.executable, "-c", SKIDLINK, "run", uod, "--outbox", uod.with_name("outbox"), "--plain", *options),
         stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:

@@ -35,7 +35,7 @@ tags:
 process_values: [T0, Wide]
 """
 FULL = Path("/dev/full")
-SAMPLES = 60
+SAMPLES = 30
 PATIENCE_S = 300.0
 
 Samples = dict[float, Any]
