@@ -17,7 +17,7 @@ from uod_examples.skid.registers import REGISTERS, Table
 
 log = logging.getLogger("skidlink.skid")
 
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 120.0
 ORDER_TIMEOUT_S = 30.0
 
 
