@@ -3,6 +3,7 @@
 Life after life is ended by SIGKILL, as by a power cut, some with the aggregator out of reach. What an engine wrote to
 a file beside, line by line, is the truth about what it had logged. In the end the aggregator must have of each run all
 that was durable when its engine was killed, in order and once; the archive has a whole row for each durable tick.
+The skid's PLC misses the sign of life of the dead engine: it has to make the outputs safe by itself.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from pathlib import Path
 from typing import Any
 
 from tests.interop.environment import OPEN_PECTUS, SCRIPTS
-from tests.soak.lives import FOLLOWED, Lives
+from tests.soak.lives import FOLLOWED, Lives, Run
 from tests.soak.records import Records, records
-from tests.soak.whole import faults_in
-from uod_examples.skid import FaultProxy
+from tests.soak.whole import faults_in, faults_in_archive
+from uod_examples.skid import FaultProxy, Skid
+from uod_examples.skid.model import Value
 
 ROOT = Path(__file__).parents[2]
 SKIDLINK = Path(sys.executable).with_name("skidlink")
@@ -33,31 +35,39 @@ DURABLE_WITHIN_S = 0.7
 """What is older than this when the engine is killed must not be lost: the store is flushed every 0.2 s, and a flush
 takes its time on a busy disk."""
 PATIENCE_S = 60.0
+WATCHDOG_S = 3.0
+SAFE: Mapping[str, Value] = {"PU01": 0.0, "VA01": False, "VA02": False}
 UOD = """\
 uod: Crash
 tick_ms: 50
 data_log_interval_s: 0.001
 devices:
   box: {driver: simulated}
+  pump: {driver: modbus-tcp, host: 127.0.0.1, port: %d, max_gap: 0}
 tags:
   T0: {device: box, signal: ramp, period_s: 100, unit: degC}
-  PU01: {device: box, direction: both, unit: "%", min: 0, max: 100, safe_value: 0}
-process_values: [T0, {entry: PU01}]
+  PU01: {device: pump, holding: 0, scale: 0.1, direction: both, unit: "%%", min: 0, max: 100, safe_value: 0}
+  VA01: {device: pump, coil: 0, direction: both, choices: {Closed: 0, Open: 1}, safe_value: Closed}
+  VA02: {device: pump, coil: 1, direction: both, choices: {Closed: 0, Open: 1}, safe_value: Closed}
+  WD01: {device: pump, holding: 8, direction: output, heartbeat: counter, heartbeat_every_ms: 200}
+process_values: [T0, {entry: PU01}, {choice: VA01}, {choice: VA02}]
 """
 
 
 class Crash:
     """Life after life of one engine, and what is left in the end."""
 
-    def __init__(self, times: int, seed: int, folder: Path, aggregator: Records, proxy: FaultProxy) -> None:
+    def __init__(self, times: int, seed: int, folder: Path, aggregator: Records, proxy: FaultProxy, skid: Skid) -> None:
         self.times, self.seed, self.folder = times, seed, folder
-        self.aggregator, self.proxy = aggregator, proxy
+        self.aggregator, self.proxy, self.skid = aggregator, proxy, skid
         self.chance = random.Random(f"{seed} crash")
         self.log = Lives(folder / "messages.jsonl")
         self.findings: list[str] = []
         self.moments: list[str] = []
         self.stored = 0
-        (folder / "uod.yaml").write_text(UOD)
+        self.trips = 0
+        """Times that the skid was watched until it had made its outputs safe."""
+        (folder / "uod.yaml").write_text(UOD % skid.modbus_port)
 
     async def run(self) -> None:
         for life in range(self.times):
@@ -79,9 +89,12 @@ class Crash:
                         continue
                     self.stored += len(record.samples)
                     self.findings += [f"run {name}: {fault}" for fault in faults_in(record, run)]
+                    self._check_files(name, run)
             engine.terminate()
             if code := await asyncio.wait_for(engine.wait(), PATIENCE_S):
                 self.findings.append(f"the engine ended with {code} at last")
+        if unsafe := {name: value for name, value in self._outputs().items() if value != SAFE[name]}:
+            self.findings.append(f"outputs are not safe at the end: {unsafe}")
 
     async def _live(self, life: int) -> None:
         """One life, and its end."""
@@ -101,7 +114,7 @@ class Crash:
                         await self.proxy.refuse()
                     await asyncio.sleep(lasts / 2)
                     if not alone:
-                        await self.aggregator.inject(f"PU01: {life % 100} %")
+                        await self.aggregator.inject(f"PU01: {1 + life % 99} %\nVA01: Open\nVA02: Open")
                     await asyncio.sleep(lasts / 2)
             finally:
                 killed = time.time()
@@ -112,6 +125,33 @@ class Crash:
                 await engine.wait()
                 await self.proxy.restore()
                 self.log.end_life(killed - DURABLE_WITHIN_S)
+        if chance.random() < 0.6 and self._outputs() != SAFE:
+            await self._check_trip(life)
+
+    async def _check_trip(self, life: int) -> None:
+        """Wait for the skid to miss its engine, and see that it is safe then."""
+        try:
+            async with asyncio.timeout(WATCHDOG_S + PATIENCE_S):
+                while not self.skid.model.tripped:
+                    await asyncio.sleep(0.1)  # the model steps by itself
+        except TimeoutError:
+            self.findings.append(f"life {life}: the skid does not miss its engine")
+            return
+        self.trips += 1
+        if unsafe := {name: value for name, value in self._outputs().items() if value != SAFE[name]}:
+            self.findings.append(f"life {life}: outputs are not safe after the skid has missed its engine: {unsafe}")
+
+    def _check_files(self, name: str, run: Run) -> None:
+        """The archive of a run that lies beside the outbox."""
+        texts = [file.read_text() for file in self.folder.glob("outbox/archives/*/archiver-*.txt")]
+        mine = [text for text in texts if f",{name}," in text]
+        if len(mine) != 1:
+            self.findings.append(f"run {name}: {len(mine)} of {len(texts)} archive files are its own")
+        self.findings += [f"run {name}, its file: {fault}" for text in mine for fault in faults_in_archive(text, run)]
+
+    def _outputs(self) -> dict[str, Value]:
+        values = self.skid.model.values()
+        return {name: values[name] for name in SAFE}
 
     def _is_known(self) -> bool:
         return self.log.state.get("System State") is not None
@@ -167,6 +207,7 @@ class Crash:
             "logged": sum(len(run.logged) for run in self.log.runs.values()),
             "durable": sum(len(run.durable) for run in self.log.runs.values()),
             "stored": self.stored,
+            "trips": self.trips,
             "moments": self.moments,
             "findings": self.findings,
         }
@@ -181,6 +222,7 @@ def show(report: Mapping[str, Any]) -> None:
     print(f"killed {report['times']} times, seed {report['seed']}, against {report['aggregator']}")
     print(f"{report['runs']} runs, the longest over {report['longest_run_lives']} lives")
     print(f"{report['logged']} samples logged, {report['durable']} durable when killed, {report['stored']} stored")
+    print(f"{report['trips']} times the skid was seen to make its outputs safe by itself")
     for line in report["findings"]:
         print(f"FOUND {line}")
     again = f"FAILED; repeat it by: make crash TIMES={report['times']} SEED={report['seed']}"
@@ -201,8 +243,8 @@ async def _crash(times: int, seed: int, folder: Path, scripts: Path | None) -> d
         port = int(free.getsockname()[1])
     async with records(scripts, folder, port, FOLLOWED) as aggregator:
         host, port_text = aggregator.address.split(":")
-        async with FaultProxy(host, int(port_text)) as proxy:
-            crash = Crash(times, seed, folder, aggregator, proxy)
+        async with FaultProxy(host, int(port_text)) as proxy, Skid(opcua=False, watchdog_s=WATCHDOG_S) as skid:
+            crash = Crash(times, seed, folder, aggregator, proxy, skid)
             try:
                 await crash.run()
             except CrashError as error:

@@ -96,7 +96,7 @@ class Referee:
         if shown is None:
             self.verdict.nulls += 1
         elif not self.was_shown(tag, shown, low - USEFUL_S - tag.every_s, high, exactly=True):
-            self.verdict.found("wrong", self._text(tag, shown, low, "was published"))
+            self.verdict.found("wrong", self._text(tag, shown, high, "was published"))
 
     def judge(self, low: float, high: float) -> None:
         """Judge all that stands at a tick between two times."""
@@ -145,7 +145,7 @@ class Referee:
             if not self.was_shown(tag, shown, low - prompt_s, high):
                 self._suspects.append(_Suspect(tag, shown, high))
         elif shown is not None and not self.was_shown(tag, shown, low - USEFUL_S - tag.every_s, high):
-            self.verdict.found("stale", self._text(tag, shown, low, "still stands"))
+            self.verdict.found("stale", self._text(tag, shown, high, "still stands"))
 
     def _judge_difference(self, time: float) -> None:
         difference, before, after = (self.standing.get(name, UNTOLD) for name in (DIFFERENCE, BEFORE, AFTER))

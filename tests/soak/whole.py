@@ -15,7 +15,7 @@ NEAR_S = 0.01
 
 def faults_in(record: Record, run: Run) -> list[str]:
     """What is wrong with a record, in words; `run` is what the engines have logged of it."""
-    return [*_faults_in_samples(record, run), *_faults_in_run_log(record, run), *_faults_in_archive(record, run)]
+    return [*_faults_in_samples(record, run), *_faults_in_run_log(record, run), *faults_in_archive(record.archive, run)]
 
 
 def _faults_in_samples(record: Record, run: Run) -> list[str]:
@@ -45,9 +45,10 @@ def _faults_in_run_log(record: Record, run: Run) -> list[str]:
     return faults
 
 
-def _faults_in_archive(record: Record, run: Run) -> list[str]:
+def faults_in_archive(text: str, run: Run) -> list[str]:
+    """What is wrong with the archive of a run, as the aggregator has it or as it lies in a file."""
     faults: list[str] = []
-    header, *rows = record.archive.split("\n")
+    header, *rows = text.split("\n")
     if not rows or rows.pop():
         faults.append("the last row of the archive is torn")
     torn = [row for row in rows if row.count(",") != header.count(",")]
