@@ -20,6 +20,7 @@ class Run:
     logged: dict[float, Any] = field(default_factory=dict[float, Any])
     """tick -> value"""
     durable: set[float] = field(default_factory=set[float])
+    """Ticks, with or without a sample of the tag that is followed."""
     lines: set[str] = field(default_factory=set[str])
     """Run log lines that were durable."""
     lives: int = 0
@@ -95,7 +96,5 @@ class Lives:
             return
         run = self.runs.setdefault(name, Run())
         self._life_of.add(name)
-        for tag in message["tags"]:
-            if tag["name"] == FOLLOWED:
-                run.logged[tag["tick_time"]] = tag["value"]
-                self._fresh.append((name, tag["tick_time"]))
+        self._fresh.append((name, max(tag["tick_time"] for tag in message["tags"])))
+        run.logged.update({tag["tick_time"]: tag["value"] for tag in message["tags"] if tag["name"] == FOLLOWED})

@@ -46,6 +46,7 @@ ROWS = WHOLE.archive.splitlines(keepends=True)
         ({"archive": WHOLE.archive.replace("Running,50.", "Runn", 1)}, "1 rows of the archive are torn"),
         ({"archive": WHOLE.archive + ROWS[-1]}, "1 rows of the archive are there twice"),
         ({"archive": ""}, "90 durable ticks have no row in the archive"),
+        ({"archive": "".join([*ROWS[:40], *ROWS[41:]])}, "1 durable ticks have no row in the archive"),
         ({"archive": "".join(ROWS[:80])}, "11 durable ticks have no row in the archive"),
         ({"archive": "".join([ROWS[0], *ROWS[:0:-1]])}, "the rows of the archive are not in order"),
         ({"run_log": ["a"]}, "1 lines of the run log are lost"),
