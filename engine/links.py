@@ -151,7 +151,9 @@ class Link:
                     await self._serve()
                 except LinkError as error:
                     self._broken(str(error))
-                except Exception:
+                except (Exception, asyncio.CancelledError) as error:
+                    if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                        raise
                     # A fault in a driver must not end the worker: it is logged whole, and the link counts as broken.
                     log.exception("%s: the driver failed in a way of its own", self.name)
                     self._broken(f"{self.name}: the driver failed; the log has the details")
@@ -298,3 +300,9 @@ class Link:
         self.devices[device] = state
         self.counters.state_changes += 1
         return True
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody has cancelled this task: libraries raise CancelledError for reasons of their own, too."""
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0

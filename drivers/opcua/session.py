@@ -25,6 +25,7 @@ from asyncua.client.ua_session import UaSession
 
 from drivers.contract import LinkError
 from drivers.opcua.certificates import OwnCertificate, Pins
+from drivers.opcua.deadlines import within
 from drivers.opcua.fastpath import DECODING_ERRORS, KeptRead, encoded_token
 from drivers.opcua.faults import link_error
 from drivers.opcua.node_ids import SERVER_STATE
@@ -169,7 +170,7 @@ class Session:
                 if not upkeep.cancelled() and (broken := upkeep.exception()):
                     _log.error("%s: the upkeep of the session ended", self.endpoint, exc_info=broken)
             if transport is not None:
-                async with asyncio.timeout(min(self.timeout_s, _GOODBYE_S)):
+                async with within(min(self.timeout_s, _GOODBYE_S)):
                     await client.close_session()
                     await client.close_secure_channel()
         except (OSError, *DECODING_ERRORS) as error:
@@ -211,7 +212,7 @@ class Session:
         """Bound the time of a request, and turn whatever breaks it into `LinkError`."""
         seconds = timeout_s or self.timeout_s
         try:
-            async with asyncio.timeout(seconds):
+            async with within(seconds):
                 yield
             self._heard = time.monotonic()
         except (OSError, *DECODING_ERRORS) as error:

@@ -33,7 +33,7 @@ class Moody(Simulated):
         self.opens = 0
         self.open_error: Exception | None = None
         self.silent: set[str] = set()
-        self.read_error: Exception | None = None
+        self.read_error: Exception | asyncio.CancelledError | None = None
         self.reads: dict[str, int] = dict.fromkeys(devices, 0)
 
     async def open(self) -> None:
@@ -165,12 +165,15 @@ async def test_a_line_on_which_nobody_answers_is_opened_anew() -> None:
     assert driver.opens >= 2
 
 
-async def test_a_fault_in_a_driver_does_not_end_the_worker(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("error", [ZeroDivisionError("a fault of its own"), asyncio.CancelledError("by nobody")])
+async def test_a_fault_in_a_driver_does_not_end_the_worker(
+    caplog: pytest.LogCaptureFixture, error: Exception | asyncio.CancelledError
+) -> None:
     driver = moody("box")
     link = Link("bus", driver)
     async with running(link):
         await until(link, LinkState.UP)
-        driver.read_error = ZeroDivisionError("a fault of its own")
+        driver.read_error = error
         await until(link, LinkState.DOWN)
         driver.read_error = None
         await until(link, LinkState.UP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import asyncua.ua
 import pytest
 
+from drivers.opcua.deadlines import within
 from drivers.opcua.faults import link_error
 
 ua: Any = asyncua.ua
@@ -34,3 +36,35 @@ def test_every_failure_names_the_endpoint_and_a_way_out(error: Exception, words:
     text = str(link_error("opc.tcp://plc:4840", "connecting", error, 2.0))
     assert text.startswith("opc.tcp://plc:4840: ")
     assert words in text
+
+
+class AnsweredTooError(asyncio.CancelledError):
+    """As wait_for2 raises it where an answer and a cancellation come in one turn."""
+
+
+async def answered_too() -> None:
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        raise AnsweredTooError from None
+
+
+async def test_an_answer_that_comes_as_its_time_is_over_is_a_time_out() -> None:
+    with pytest.raises(TimeoutError):
+        async with within(0.0):
+            await answered_too()
+
+
+async def test_a_task_that_is_cancelled_meanwhile_ends_as_cancelled() -> None:
+    started = asyncio.Event()
+
+    async def work() -> None:
+        async with within(60.0):
+            started.set()
+            await answered_too()
+
+    task = asyncio.create_task(work())
+    await started.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    assert task.cancelled()
