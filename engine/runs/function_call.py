@@ -99,7 +99,8 @@ class FunctionCall:
         if tag not in table:
             raise LookupError(f"no tag is named {tag!r}; {did_you_mean(tag, table.names, 'tags')}")
         row = table.row_of(tag)
-        return Reading(table.value(row), table.units[row], Quality(int(table.quality[row])))
+        quality = Quality(int(table.quality[row]))
+        return Reading(table.value(row), table.units[row], quality, bool(table.simulated[row]))
 
     def set(self, tag: str, value: Value) -> None:
         self._outputs.wish(tag, value)

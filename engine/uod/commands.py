@@ -99,33 +99,28 @@ class Commands:
         for key in _FOR_FUNCTIONS:
             if key in command.model_fields_set:
                 self._fault((*path, key), "the tag that is set says what it takes", f"take out {key}")
-        given: list[tuple[Path, Path, WrittenStep]] = []
-        if command.sets is not None:
-            given.append(((*path, "sets"), path, WrittenStep(set=command.sets, to=ARGUMENT)))
-        for place, step in enumerate(command.steps or ()):
-            at = (*path, "steps", place)
-            given.append(((*at, "set"), (*at, "to"), step))
+        given = command.steps or [WrittenStep(set=command.sets, to=ARGUMENT)]
         found: list[Step] = []
         takers: list[tuple[Path, ArgumentSpec]] = []
-        for place, (set_path, to_path, step) in enumerate(given):
+        for place, step in enumerate(given):
+            at = (*path, "steps", place)
             if step.wait_until is not None:
                 timeout_s = None if step.timeout_s is None else float(step.timeout_s)
                 found.append(UntilStep(condition_name(name, place), step.wait_until, timeout_s))
-                continue
-            if step.set is None:
+            elif step.wait_s is not None:
                 found.append(WaitStep(None if isinstance(step.wait_s, str) else step.wait_s))
                 if step.wait_s == ARGUMENT:
-                    takers.append(((*set_path[:-1], "wait_s"), self._duration(path, command)))
-                continue
-            output = self._find(set_path, step.set)
-            if output is None:
-                continue
-            tag = self._tags[self._outputs[output].tag]
-            found.append(SetStep(output, None if step.to == ARGUMENT else step.to))
-            if step.to == ARGUMENT:
-                takers.append((to_path, self._argument_of(path, command, tag)))
-            elif step.to is not None:
-                self._check(to_path, tag, step.to)
+                    takers.append(((*at, "wait_s"), self._duration(path, command)))
+            elif step.set is not None and step.to is not None:
+                output = self._find((*at, "set") if command.steps else (*path, "sets"), step.set)
+                if output is None:
+                    continue
+                found.append(SetStep(output, None if step.to == ARGUMENT else step.to))
+                tag = self._tags[self._outputs[output].tag]
+                if step.to == ARGUMENT:
+                    takers.append(((*at, "to"), self._argument_of(path, command, tag)))
+                else:
+                    self._check((*at, "to"), tag, step.to)
         if not takers:
             for key in ("argument", "units"):
                 if key in command.model_fields_set:

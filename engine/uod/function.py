@@ -22,6 +22,8 @@ class Reading:
     """In the unit of the tag, or the word of a choice; None where it is bad or stale."""
     unit: str | None
     quality: Quality
+    simulated: bool
+    """Somebody lets it be shown in the place of what the device says."""
 
 
 class CommandContext(Protocol):

@@ -272,7 +272,7 @@ def test_a_function_reads_tags_sets_outputs_and_writes_into_the_log(caplog: pyte
     class Fill(CommandFunction):
         def start(self, context: CommandContext, argument: Value | None) -> None:
             level = context.read("LT01")
-            seen.extend((level.value, level.unit, level.quality, context.read("MS01").value))
+            seen.extend((level.value, level.unit, level.quality, level.simulated, context.read("MS01").value))
             context.set("PU01", 60)
             context.log("it fills")
             context.warn("it leaks")
@@ -287,7 +287,7 @@ def test_a_function_reads_tags_sets_outputs_and_writes_into_the_log(caplog: pyte
     caplog.set_level(logging.INFO)
     bench = Bench(Fill)
     assert [bench.call.go_on(0.0), bench.call.go_on(0.1)] == [False, True]
-    assert seen == [12.5, "%", Quality.GOOD, None]
+    assert seen == [12.5, "%", Quality.GOOD, False, None]
     assert bench.valves.asked == [("PU01", 60)]
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("INFO", "Fill: it fills"),
