@@ -62,7 +62,7 @@ class RunControl(Protocol):
         ...
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Injection:
     """Lines that were given together, and have not been carried out yet."""
 
@@ -172,10 +172,9 @@ class Commands:
         self._logbook.unix = unix
         self._ongoing.go_on(now)
         for injection in list(self._injections):
-            delay = injection.delay
-            if delay is not None and delay.cancelled:
-                self._injections.remove(injection)
-            elif (delay is None or delay.over) and not self._is_halted():
+            if injection not in self._injections or self._is_halted():
+                continue  # a line of another one has stopped or halted the run
+            if injection.delay is None or injection.delay.over:
                 self._injections.remove(injection)
                 self._carry_on(injection)
         self._logbook.tell()
@@ -187,6 +186,8 @@ class Commands:
 
     def _carry_on(self, injection: Injection) -> ErrorMessage | None:
         """Carry out the lines of an injection as far as they need not wait; return why one of them could not be."""
+        if injection.delay is not None and injection.delay.cancelled:
+            return None  # with a wait go the lines that it delays
         while injection.lines:
             line_id, line = injection.lines.popleft()
             injection.delay = None

@@ -17,7 +17,7 @@ SHOW_EVERY_S = 1.0
 """How often progress is shown, at most."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ongoing:
     """One of them."""
 

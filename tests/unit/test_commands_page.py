@@ -108,7 +108,9 @@ def test_the_function_of_the_example_doses_over_the_wrap_of_its_totaliser(tmp_pa
 
 def test_the_lines_of_the_page_can_be_read(tmp_path: Path) -> None:
     file = tmp_path / "bench.yaml"
-    file.write_text(block("yaml").replace("tags:", "tags:\n  PT01: {device: box, unit: bar}\n  PT02: {device: box, unit: bar}", 1))
+    file.write_text(
+        block("yaml").replace("tags:", "tags:\n  PT01: {device: box, unit: bar}\n  PT02: {device: box, unit: bar}", 1)
+    )
     skid = read_uod(file).skid
     assert skid is not None
     reader = LineReader(skid)

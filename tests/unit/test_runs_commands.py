@@ -276,6 +276,23 @@ def test_injections_wait_each_for_themselves(running: User) -> None:
     assert (running.values["PU01"], running.values["PU02"]) == (0, 7)
 
 
+def test_a_line_that_stops_the_run_ends_what_waits_beside_it(running: User) -> None:
+    running.say("Wait: 1 s", "Stop", "PU01: 60")
+    running.say("Wait: 1 s", "PU02: 7")
+    running.ticks(15)
+    assert running.shown["System State"] == "Stopped"
+    assert (running.values["PU01"], running.values.get("PU02", 0)) == (60, 0)
+
+
+def test_a_line_that_holds_the_run_lets_those_beside_it_wait(running: User) -> None:
+    running.say("Wait: 1 s", "Hold: 2 s")
+    running.say("Wait: 1 s", "PU02: 7")
+    running.ticks(25)
+    assert running.values.get("PU02", 0) == 0
+    running.ticks(10)
+    assert running.values["PU02"] == 7
+
+
 def test_what_is_noted_of_a_run_is_shown(running: User) -> None:
     user = running
     assert user.say("Mark: A", "Batch: B-17", "Run counter: 41", "Increment run counter", "Base: h") == ""
