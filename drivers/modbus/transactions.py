@@ -14,7 +14,8 @@ Rules of this file:
   request of `probe`.
 * Where answers bear no transaction id and one has come that nobody waited for, the line brings answers twice: for some
   time every answer of that device is reckoned with once more, as a debt. The first one that comes twice is known by
-  its length: `is_like_last` says where the next request must have another one.
+  its length: `is_like_last` says where the next request must have another one. An answer that equals the last one of
+  its device, byte for byte, may be that one once more: it settles no debt, and pays none for good.
 * The one question that may be answered by what is late is the same question of the same exchange, repeated.
 """
 
