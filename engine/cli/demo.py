@@ -17,6 +17,8 @@ from engine.uod.reader import read_uod
 from uod_examples.skid import Skid, SkidError, address_map, serve
 
 DEMO_UOD = "filtration.yaml"
+_TIMEOUT_MS = 30_000
+"""The servers of the demo share this machine with all else that it does, and may answer late."""
 
 
 def run_demo(session: Session) -> int:
@@ -34,6 +36,7 @@ async def _demo(session: Session) -> int:
         overrides = [f"devices.plc.endpoint={skid.opcua_endpoint}"]
         for device in ("pump", "transmitter"):
             overrides += [f"devices.{device}.host={skid.modbus_host}", f"devices.{device}.port={skid.modbus_port}"]
+        overrides += [f"devices.{device}.timeout_ms={_TIMEOUT_MS}" for device in ("plc", "pump", "transmitter")]
         with as_file(files("uod_examples") / DEMO_UOD) as file:
             reading = read_uod(file, overrides)
         print_faults(reading)
