@@ -59,6 +59,7 @@ class TagPacker:
         self._heads = _objects(
             _head(name, unit, direction) for name, unit, direction in zip(names, units, directions, strict=True)
         )
+        self._all_heads: list[bytes] = self._heads.tolist()
         self._words = _objects(orjson.dumps(word) for word in chain.from_iterable(words.values()))
         self._said = dict(said or {})
         self._is_said = np.isin(np.arange(len(names)), list(self._said))
@@ -83,7 +84,7 @@ class TagPacker:
         if not rows.size:
             return b"[]"
         parts = [_TAIL % orjson.dumps(tick_time)] * (3 * rows.size)
-        parts[0::3] = self._heads[rows].tolist()
+        parts[0::3] = self._all_heads if rows.size == self._heads.size else self._heads[rows].tolist()
         if source_time is not None:
             parts[2::3] = [_TAIL % text for text in _texts(sane_times(source_time, tick_time))]
         if simulated is not None:

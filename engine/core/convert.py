@@ -77,10 +77,17 @@ class Block:
         self._limits = _Limits(specs, self.kind) if _needs_limits(specs, self.kind) else None
         self._choices = Choices(specs, self.raw_kind) if self.kind is TagKind.CHOICE else None
         self._checks_finite = self.kind in (TagKind.FLOAT, TagKind.FLOAT32) and not _stays_finite(specs, self.raw_kind)
+        cannot_fail = not (self._sentinels or self._limits or self._checks_finite)
+        self._straight = self._scaled if cannot_fail and isinstance(self._scaled, _RealScale) else None
+        """Where every raw value has a value, it goes into the column without a detour."""
 
     def take(self, image: Image, all_good: bool) -> None:
         """Bring the rows up to date with the image, `all_good` saying that none of its rows is worse than good."""
         raw: NDArray[Any] = image.columns[self.raw_kind][self._raw_cells]
+        if all_good and self._straight is not None:
+            self._straight.run(raw, self._column)
+            self._show_good()
+            return
         codes: Codes = None
         for sentinel, exists in self._sentinels:
             codes = _mark(codes, (raw == sentinel) & exists, NOT_AVAILABLE)
@@ -93,17 +100,12 @@ class Block:
             codes = _mark(codes, ~finite, NOT_FINITE)
         if self._limits is not None:
             value, codes = self._limits.apply(value, codes)
-        cells, rows = self._cells, self.rows
-        cells.fresh_values.add(self.kind)
         if all_good and codes is None:
             self._column[:] = value
-            if not self._all_good or self.aged:
-                cells.quality[rows] = Quality.GOOD
-                cells.reason[rows] = 0
-                cells.known[rows] = True
-                cells.quality_turn += 1
-                self._all_good, self.aged = True, False
+            self._show_good()
             return
+        cells, rows = self._cells, self.rows
+        cells.fresh_values.add(self.kind)
         quality: NDArray[np.uint8] = image.quality[self._image_rows].copy()
         reason: NDArray[np.uint16] = image.reason[self._image_rows].copy()
         if codes is not None:
@@ -117,6 +119,17 @@ class Block:
         cells.reason[rows] = reason
         cells.quality_turn += 1
         self._all_good, self.aged = False, False
+
+    def _show_good(self) -> None:
+        """Say that all rows have a new and good value."""
+        cells, rows = self._cells, self.rows
+        cells.fresh_values.add(self.kind)
+        if not self._all_good or self.aged:
+            cells.quality[rows] = Quality.GOOD
+            cells.reason[rows] = 0
+            cells.known[rows] = True
+            cells.quality_turn += 1
+            self._all_good, self.aged = True, False
 
 
 def _mark(codes: Codes, where: NDArray[np.bool_], code: int) -> Codes:
@@ -174,15 +187,16 @@ class _RealScale:
 
     def apply(self, raw: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
         if self._stays_finite:
-            self._run(raw)
+            self.run(raw, self._value)
         else:
             with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found by our caller
-                self._run(raw)
+                self.run(raw, self._value)
         return self._value, codes
 
-    def _run(self, value: NDArray[Any]) -> None:
+    def run(self, value: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write what is scaled into `out`, finite or not."""
         for operation, operand in self._steps:
-            value = operation(value, operand, self._value)
+            value = operation(value, operand, out)
 
 
 def _operand(values: Sequence[float]) -> NDArray[np.float64] | np.float64:

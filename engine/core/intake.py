@@ -33,7 +33,8 @@ class Intake:
             block = Block(cells, rows, image)
             self._blocks.setdefault(block.raw_kind, []).append(block)
         self._values: dict[Kind, bytes | list[str]] = {}
-        self._dates: bytes = b""
+        self._dated = False
+        """Whether its devices have ever said when a value came to be; most never do."""
         self._quality: bytes = b""
         self._reason: bytes = b""
         self._all_good = False
@@ -66,11 +67,9 @@ class Intake:
                     block.take(image, self._all_good)
         self._quality, self._reason = quality, reason
         self._received[:] = image.received
-        source_time = image.source_time.tobytes()
-        if source_time != self._dates:  # most devices never say any
-            self._dates = source_time
+        if self._dated or np.count_nonzero(np.isnan(image.source_time)) < image.source_time.size:
+            self._dated = self._cells.dated = True
             self._source_time[:] = image.source_time
-            self._cells.dated |= not np.isnan(image.source_time).all()
 
     def age(self, now: float) -> None:
         """Make stale what has not been known to hold for too long, and find the next deadline."""

@@ -49,12 +49,12 @@ def platinum(r0: float) -> Apply:
 
 
 @cache
-def _reference(letter: str) -> tuple[Floats, Floats]:
-    """Temperatures a tenth of a degree apart, and their voltages."""
+def _reference(letter: str) -> tuple[Floats, Floats, int]:
+    """Temperatures a tenth of a degree apart, their voltages, and the first place from which they rise."""
     low, high = PIECES[letter][0][0], PIECES[letter][-1][1]
     tenths: Floats = np.arange(math.ceil(low * 10), math.floor(high * 10 + 1), dtype=np.float64)
     t = tenths / 10
-    return t, voltage(letter, t)
+    return t, voltage(letter, t), int(np.searchsorted(t, LOWEST[letter]))
 
 
 def thermocouple(letter: str) -> Apply:
@@ -64,16 +64,14 @@ def thermocouple(letter: str) -> Apply:
     """
 
     def apply(tick: Tick, measured: Signal, junction: Signal | None = None) -> Signal:  # noqa: ARG001
-        t, e = _reference(letter)
-        usable = t >= LOWEST[letter]
+        t, e, first = _reference(letter)
         x, faults = measured.x, measured.faults
         if junction is not None:
             faults = first_fault(measured, junction)
             faults = add_fault(faults, (junction.x < t[0]) | (junction.x > t[-1]), OUT_OF_RANGE)
             x = x + np.interp(junction.x, t, e)
-        inverse_e, inverse_t = e[usable], t[usable]
-        faults = add_fault(faults, (x < inverse_e[0]) | (x > inverse_e[-1]), OUT_OF_RANGE)
-        return Signal(np.interp(x, inverse_e, inverse_t), faults)
+        faults = add_fault(faults, (x < e[first]) | (x > e[-1]), OUT_OF_RANGE)
+        return Signal(np.interp(x, e[first:], t[first:]), faults)
 
     return apply
 

@@ -22,6 +22,7 @@ PT100 = {
     200: 175.86,
     400: 247.09,
     600: 313.71,
+    800: 375.70,
     850: 390.48,
 }
 # IEC 60584-1 and NIST Monograph 175: voltages in mV against 0 degC, printed to 0.001.
@@ -52,9 +53,10 @@ def evaluate(text: str, unit: str | None, *inputs: float, result: str | None = N
 
 @pytest.mark.parametrize(("t", "resistance"), PT100.items())
 def test_platinum_by_the_table_of_iec_60751(t: float, resistance: float) -> None:
-    # At least 0.29 ohm a kelvin: half of the last printed digit is 0.017 K.
+    assert 100 * float(platinum_ratio(np.array([float(t)]))[0]) == pytest.approx(resistance, abs=0.005)
+    # At least 0.29 ohm a kelvin: half of the last printed digit is 0.017 K. 18.52 itself is out of range.
     for function, factor in (("pt100", 1), ("pt1000", 10)):
-        found, _, _ = evaluate(f"{function}(A)", "ohm", np.clip(resistance, 18.5202, 390.481) * factor)
+        found, _, _ = evaluate(f"{function}(A)", "ohm", max(resistance, 18.5202) * factor)
         assert found == pytest.approx(t, abs=0.005 / 0.29)
 
 
