@@ -193,6 +193,7 @@ class Derived:
                 cells.reason[rows] = code
                 cells.quality_turn += 1
         self._all_good = workspace.is_sound
+        self._quality_turn = cells.quality_turn  # what is made here is not read from the table
 
 
 @dataclass(frozen=True, slots=True)
