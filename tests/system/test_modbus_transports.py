@@ -433,10 +433,10 @@ async def test_a_server_that_wants_a_certificate_gets_none(tmp_path: Path) -> No
                 pass
 
 
-async def test_nobody_at_a_udp_port(tmp_path: Path) -> None:
+async def test_nobody_at_a_udp_port(clock: Clock) -> None:
     async with serving(*pymodbus_server("udp", "socket")) as port:
         pass
     served = Served("modbus-udp", {"host": HOST, "port": port})
-    async with served.driven([point("A", holding=7)], timeout_ms=300, retries=0) as driver:
+    async with served.driven([point("A", holding=7)], retries=0) as driver, clock.racing():
         with pytest.raises(LinkError):
             await driver.read(0)
