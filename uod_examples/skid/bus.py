@@ -104,7 +104,7 @@ class Bus:
             raise
         except (TimeoutError, SkidError) as error:
             await self.kill()
-            raise SkidError(f"the skid's {self.name} server does not start: {error or 'no answer'}") from error
+            raise SkidError(f"the skid's {self.name} server does not start: {str(error) or 'no answer'}") from error
 
     async def kill(self) -> None:
         """End the process at once, as a power cut does. Nothing happens when there is none."""
