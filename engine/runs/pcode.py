@@ -16,6 +16,7 @@ from engine.runs.arguments import CommandError, argument_of, duration_s, tag_val
 from engine.uod.expressions import names_in
 from engine.uod.faults import nearest
 from engine.uod.skid import RESERVED_COMMANDS, CommandSpec, Skid
+from engine.uod.words import bases
 
 Value = bool | int | float | str
 
@@ -106,9 +107,7 @@ class LineReader:
     def __init__(self, skid: Skid) -> None:
         self._commands: Mapping[str, CommandSpec] = {command.name: command for command in skid.commands}
         self._tags = {tag.name: tag for tag in skid.tags}
-        volume = ("L", "mL") if "Accumulated Volume" in self._tags else ()
-        columns = ("CV",) if "Accumulated CV" in self._tags else ()
-        self._bases = ("s", "min", "h", *volume, *columns)
+        self._bases = bases(self._tags)
 
     def read(self, line: str) -> Line:
         """What one line asks for. Raises `CommandError`."""

@@ -10,6 +10,7 @@ from engine.core.spec import TagSpec
 from engine.system import SYSTEM_TAGS, X_AXES
 from engine.uod.skid import ArgumentSpec, CommandSpec, ProcessValueSpec, Skid
 from engine.uod.units import compatible_units
+from engine.uod.words import Word, words
 from protocol.engine_messages import UodInfoMsg
 from protocol.models import (
     CommandDefinition,
@@ -38,7 +39,7 @@ def uod_info(skid: Skid) -> UodInfoMsg:
         commands=[CommandInfo(name=command.name, docstring=command.docstring) for command in commands],
         uod_definition=UodDefinition(
             commands=commands,
-            system_commands=[],
+            system_commands=[_word(word) for word in words([tag.name for tag in tags])],
             tags=[TagDefinition(name=tag.name, unit=tag.unit) for tag in tags],
         ),
         plot_configuration=_plots([tags[value.tag] for value in skid.process_values]),
@@ -84,6 +85,11 @@ def _definition(command: CommandSpec) -> CommandDefinition:
     docstring = f"# {command.description}\n{example}" if command.description else example
     pattern = r"^$" if argument is None else _pattern(argument)
     return CommandDefinition(name=command.name, validator=f"RNAP-v1-{pattern}", docstring=docstring)
+
+
+def _word(word: Word) -> CommandDefinition:
+    docstring = f"# {word.meaning}\n{word.example}"
+    return CommandDefinition(name=word.name, validator=f"RNAP-v1-{word.pattern}", docstring=docstring)
 
 
 def _example(argument: ArgumentSpec) -> str:

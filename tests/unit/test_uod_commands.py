@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine.runs.pcode import LineReader
 from engine.uod.draft import draft_of
 from engine.uod.function import CommandContext, CommandFunction, Value
 from engine.uod.info import uod_info
 from engine.uod.reader import read_uod
 from engine.uod.resolve import resolve
 from engine.uod.schema import uod_schema
-from engine.uod.skid import ArgumentSpec, CommandSpec, SetStep, Skid, UntilStep, WaitStep
+from engine.uod.skid import RESERVED_COMMANDS, ArgumentSpec, CommandSpec, SetStep, Skid, UntilStep, WaitStep
 
 OUTPUT = {"device": "box", "direction": "both", "safe_value": 0}
 PARTS: dict[str, Any] = {
@@ -148,6 +150,20 @@ def test_the_editor_of_open_pectus_knows_what_may_follow() -> None:
         ),
     ]
     assert definitions[2].docstring == "Wash: Gently"
+
+
+def test_the_editor_of_open_pectus_knows_the_words_that_the_engine_takes() -> None:
+    found = skid(It={"sets": "PU01"})
+    reader = LineReader(found)
+    definitions = uod_info(found).uod_definition.system_commands
+    assert {each.name for each in definitions} < RESERVED_COMMANDS
+    for each in definitions:
+        assert each.validator is not None
+        assert each.docstring is not None
+        line = each.docstring.splitlines()[-1].replace("PT01 = 1.5 bar", "PU01 = 1.5 %").replace("PT01", "PU01")
+        assert reader.read(line).text.startswith(each.name)
+        argument = line.partition(": ")[2]
+        assert re.search(each.validator.removeprefix("RNAP-v1-"), argument)
 
 
 def test_a_function_without_a_method_is_a_fault_at_its_own_line(tmp_path: Path) -> None:
