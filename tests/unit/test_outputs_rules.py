@@ -271,14 +271,13 @@ class Bench(Desk):
 
 
 EVENTS: list[tuple[Any, ...]] = [
-    *(("tick", 0.1) for _ in range(16)),
-    *(("tick", seconds) for seconds in (0.7, 0.7, 0.7, 0.7, 3.0)),
+    *(("tick", seconds) for seconds in (0.1, 0.7, 3.0) for _ in range(7)),
     *(("write",) for _ in range(16)),
     *(("wish", tag, value) for tag in ("PU", "PU", "HE", "DO", "SP") for value in (0, 5, 20, 33.33, 80, 100, -1, 120)),
     *(("wish", "VA", value) for value in ("Open", "Closed") for _ in range(4)),
     *((name,) for name in ("take_off", "land", "refuse") for _ in range(4)),
-    *((name,) for name in ("stop", "pause", "pause", "pause", "pause", "resume", "resume", "resume", "resume")),
-    *((name,) for name in ("drop", "drop_late", "back", "back", "back", "back_moved")),
+    *((name,) for name in ("stop", "pause", "pause", "resume", "resume") for _ in range(3)),
+    *((name,) for name in ("drop", "drop_late", "back", "back_moved") for _ in range(2)),
     *((name,) for name in ("fall_silent", "answer", "answer", "answer")),
     *((name,) for name in ("low", "bad", "good", "good", "good", "leave", "connect", "connect", "connect")),
 ]
