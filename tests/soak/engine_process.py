@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import re
@@ -58,10 +57,8 @@ class EngineProcess:
         """Measure it now. Raises `OSError` when it has ended."""
         proc = Path("/proc") / str(self.process.pid)
         rss = int((proc / "statm").read_text().split()[1]) * _PAGE
-        waited = 0.0
-        with contextlib.suppress(FileNotFoundError):  # a kernel without scheduler statistics
-            waited = int((proc / "schedstat").read_text().split()[1]) / 1e9
-        return Vitals(time.monotonic(), rss, len(os.listdir(proc / "fd")), waited)  # noqa: PTH208  # no entries needed
+        descriptors = len(os.listdir(proc / "fd"))  # noqa: PTH208  # no entries are needed
+        return Vitals(time.monotonic(), rss, descriptors, waited_s(self.process.pid))
 
     async def read_messages(self, take: Callable[[dict[str, Any], float], None]) -> None:
         """Hand over each message with the time at which it came, until the process ends."""
@@ -81,6 +78,14 @@ class EngineProcess:
                 if found := _VITALS.search(text):
                     ticks, overruns, tasks, _ = map(int, found.groups())
                     self.told.append(Told(time.monotonic(), ticks, overruns, tasks))
+
+
+def waited_s(pid: int | None) -> float:
+    """How long a process was ready to run and got no processor, since its start; 0 where nobody knows."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    except (OSError, IndexError):  # it has ended, or the kernel keeps no scheduler statistics
+        return 0.0
 
 
 @asynccontextmanager

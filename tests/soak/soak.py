@@ -23,7 +23,7 @@ from typing import Any
 
 from tests.soak.cadence import cadences
 from tests.soak.conductor import Conductor
-from tests.soak.engine_process import Vitals, engine_process
+from tests.soak.engine_process import Vitals, engine_process, waited_s
 from tests.soak.faults import CALM_S, WARM_UP_S, Fault, counted, drawn
 from tests.soak.growth import Growth, growth
 from tests.soak.people import work
@@ -46,6 +46,8 @@ LAG_S = 3.0
 """No longer is a message on its way from the engine to here."""
 QUIET_S = 1.5
 """No message for so long: what stands is judged all the same."""
+HUNG_S = 5.0
+"""An engine that had no processor at some time since then may still have to say what it knows."""
 AGREE_WITHIN_S = 90.0
 """Longer than the minute after which what a device has refused is asked for again."""
 WARM_S = 45.0
@@ -204,7 +206,7 @@ class Soak:
 
     async def _watch(self) -> None:
         """Sample the process and the strain on the computer; judge what stands while nothing is said."""
-        waited = 0.0
+        waited: list[float] = []
         while True:
             due = time.monotonic() + SAMPLE_S
             await asyncio.sleep(SAMPLE_S)
@@ -214,10 +216,11 @@ class Soak:
             except (OSError, IndexError):
                 return  # the process has ended
             self._vitals.append(vitals)
-            if now - due > STRAINED_S or (vitals.waited_s - waited > STRAINED_S):
+            before, waited = waited, [vitals.waited_s, *(waited_s(bus.pid) for bus in self.buses.values())]
+            if now - due > STRAINED_S or any(y - x > STRAINED_S for x, y in zip(before, waited, strict=False)):
                 self.referee.strain.append(Span(due - SAMPLE_S, now))
-            waited = vitals.waited_s
-            if now - self._last_message > QUIET_S and self.referee.standing:
+            quiet = now - self._last_message > QUIET_S and not self.referee.strained(now - HUNG_S, now)
+            if quiet and self.referee.standing:
                 self.referee.judge(now - 0.5, now - 0.5)
             self.referee.settle(now)
             self.receiver.settle(now)
