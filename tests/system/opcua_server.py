@@ -69,7 +69,7 @@ class SkidServer:
         self.run(self._start(namespaces))
 
     def run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(300)
 
     async def _stop(self) -> None:
         iserver: Any = self.server.iserver
@@ -137,7 +137,7 @@ class SkidServer:
             return
         self.run(self._stop())
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(60)
+        self._thread.join(300)
         self._loop.close()
 
 
