@@ -121,6 +121,7 @@ class Scan:
         self.timing = Timing()
         self._connected: bool | None = None
         self.core = self._plan()
+        self._tell_simulations()
 
     async def run(self) -> None:
         """Tick until cancelled."""
@@ -153,6 +154,7 @@ class Scan:
         if any(link.image is not image for link, image in zip(self._links, self._images, strict=True)):
             old, quality_log, self.core = self.core, self._quality_log, self._plan()
             self.core.adopt(old)
+            self._tell_simulations()
             self._quality_log.adopt(quality_log)
         core = self.core
         fresh = [index for index, link in enumerate(self._links) if link.fresh]
@@ -213,11 +215,15 @@ class Scan:
             log.error(
                 "%s is left out: %s; its device has another type than the expression needs", fault.tag, fault.message
             )
-        for sentence in (*core.unfit_stand_ins, *core.unfit_simulations):
+        for sentence in core.unfit_stand_ins:
             log.error("%s", sentence)
         self._publisher = Publisher(core.table)
         self._quality_log = QualityLog(core.table, self._links)
         return core
+
+    def _tell_simulations(self) -> None:
+        for sentence in self.core.unfit_simulations:
+            log.error("%s", sentence)
 
     def _frame(self, rows: NDArray[np.intp], now: float, unix: float) -> TagsFrame:
         run_id, before = self._turn.run_id, self._newest

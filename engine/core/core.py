@@ -69,7 +69,7 @@ class Core:
         self._asked = {spec.name: spec.simulated for spec in specs if spec.simulated is not None}
         self._now = 0.0
         self.unfit_simulations: list[str] = []
-        """What is wrong with simulations that do not fit what a device has turned out to be, a sentence each."""
+        """What did not fit when simulations were last taken over from the UOD or another core, a sentence each."""
         self._simulate_what_fits(self._asked)
         for fault in reversed(self.unfit):  # the first one is told
             cells.reason[self.table.row_of(fault.tag)] = reason_code(f"its expression does not fit: {fault.message}")
@@ -238,6 +238,7 @@ class Core:
     def _simulate_what_fits(self, tags: Mapping[str, Simulated]) -> None:
         """Simulate these tags and no others, without those that do not fit what their devices have turned out to be."""
         self._simulate({})
+        self.unfit_simulations.clear()
         for tag, by in tags.items():
             try:
                 self._simulate({**self.simulated, tag: by})

@@ -219,6 +219,11 @@ def test_a_simulation_that_does_not_fit_what_a_device_has_turned_out_to_be_is_to
         "Other is not simulated: the simulation of Other: column 1: Word is a text: compare it, == 'text'"
     ]
     assert core.simulated == {"Word": Simulated(1.5)}
+    before = Core(specs, [Image([Kind.FLOAT, Kind.INT], [False, False])])
+    before.simulate_by("Other", "Word * 2")
+    core.adopt(before)
+    assert len(core.unfit_simulations) == 1, "what a user has asked for is told, too"
+    assert core.simulated == {"Word": Simulated(1.5)}
 
 
 def test_a_snapshot_between_two_ticks_shows_what_is_marked() -> None:
