@@ -69,8 +69,7 @@ class Logbook:
 
     def begin(self, text: str, *, line_id: str, forcible: bool = False, cancellable: bool = False) -> None:
         """Something begins."""
-        values = self._values() if self.in_run else ()
-        self._record.begin(text, self.unix, values, line_id=line_id, forcible=forcible, cancellable=cancellable)
+        self._record.begin(text, self.unix, self._values(), line_id=line_id, forcible=forcible, cancellable=cancellable)
 
     def update(self, line_id: str, **what: float | bool | None) -> None:
         """Something has changed in a line (`RunRecord.update`)."""

@@ -27,6 +27,8 @@ class Ongoing:
     activity: Activity
     command: str = ""
     """The name of the command of the UOD, where it is one."""
+    forcible: bool = False
+    """As the run log has it."""
     in_halt: bool = False
     """It was begun while the run was paused or held."""
     over: bool = False
@@ -57,10 +59,9 @@ class AllOngoing:
         one.in_halt = self._halted()
         over = not isinstance(one.activity, Halt) and one.activity.go_on(self._process_s)
         self._all[one.line_id] = one
+        one.forcible = one.activity.forcible
         if one.cancellable or self._logbook.in_run:
-            self._logbook.begin(
-                one.text, line_id=one.line_id, forcible=one.activity.forcible, cancellable=one.cancellable
-            )
+            self._logbook.begin(one.text, line_id=one.line_id, forcible=one.forcible, cancellable=one.cancellable)
         if over:
             self._leave(one)
         else:
@@ -123,8 +124,9 @@ class AllOngoing:
             return
         if over:
             self._leave(one)
-        else:
-            self._logbook.update(one.line_id, forcible=one.activity.forcible)
+        elif one.activity.forcible is not one.forcible:
+            one.forcible = one.activity.forcible
+            self._logbook.update(one.line_id, forcible=one.forcible)
 
     def _cancel(self, one: Ongoing, why: str) -> None:
         log.info("%s is cancelled: %s", one.text, why)

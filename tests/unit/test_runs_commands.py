@@ -434,6 +434,7 @@ def test_a_run_that_starts_takes_over_what_is_going_on(user: User) -> None:
     user.ticks(2)
     assert isinstance(user.told(RunLogMsg)[-1], RunLogMsg)
     assert user.line("Prime: 60").id == line.id
+    assert [value.name for value in user.line("Prime: 60").start_values][:2] == ["PT01", "PU01"]
     user.ticks(110)
     assert user.fate("Prime: 60") == "ended"
 
