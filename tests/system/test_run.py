@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,13 @@ from tests.system.shared_skid import SharedSkid
 
 ROOT = Path(__file__).parents[2]
 UODS = ROOT / "uod_examples"
-SKIDLINK = Path(sys.executable).with_name("skidlink")
+SKIDLINK = (Path(sys.executable).with_name("skidlink"),)
+PATIENT_SKIDLINK = (
+    sys.executable,
+    "-c",
+    "from engine import engine; from engine.cli.app import main; engine.SAFE_WITHIN_S = 60.0; main()",
+)
+"""The same, but that its last writes may take as long as a slow machine needs."""
 
 
 @pytest.fixture(scope="module")
@@ -48,18 +54,21 @@ MODBUS_DEVICES = {
 
 def overrides(skid: SharedSkid, uod: str = "filtration.yaml", patient: bool = True) -> list[str]:
     """Point a UOD's devices to the servers of a skid, and give them the time that a slow machine takes."""
-    keys = [f"devices.plc.endpoint={skid.opcua_endpoint}"] if uod in {"filtration.yaml", "opcua_only.yaml"} else []
+    has_plc = uod in {"filtration.yaml", "opcua_only.yaml"}
+    keys = [f"devices.plc.endpoint={skid.opcua_endpoint}"] if has_plc else []
     for device in MODBUS_DEVICES[uod]:
         keys += [f"devices.{device}.host={skid.modbus_host}", f"devices.{device}.port={skid.modbus_port}"]
-    devices = (*(["plc"] if keys and "plc" in keys[0] else []), *MODBUS_DEVICES[uod])
-    keys += [f"devices.{device}.timeout_ms=30000" for device in devices if patient]
+    if patient:
+        keys += [f"devices.{device}.timeout_ms=30000" for device in (*MODBUS_DEVICES[uod], *(["plc"] * has_plc))]
     return [word for key in keys for word in ("--set", key)]
 
 
 @asynccontextmanager
-async def skidlink(*arguments: str | Path) -> AsyncGenerator[asyncio.subprocess.Process]:
+async def skidlink(
+    *arguments: str | Path, program: Sequence[str | Path] = SKIDLINK
+) -> AsyncGenerator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
-        SKIDLINK, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=ROOT
+        *program, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, cwd=ROOT
     )
     try:
         yield process
@@ -171,7 +180,8 @@ async def test_only_what_has_changed_is_sent(skid: SharedSkid) -> None:
 async def test_a_signal_stops_the_engine_soon_and_leaves_the_outputs_safe(
     skid: SharedSkid, number: signal.Signals
 ) -> None:
-    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), "--output", "-") as process:
+    arguments = ("run", UODS / "filtration.yaml", *overrides(skid), "--output", "-")
+    async with skidlink(*arguments, program=PATIENT_SKIDLINK) as process:
         await Reader(process).until_known(["PU01", "VA01", "VA02"])
         await skid.write(PU01=70.0, VA01=True, VA02=True)  # somebody at the panel; the engine is still responsible
         process.send_signal(number)
@@ -251,7 +261,7 @@ async def test_an_engine_ends_by_itself_when_its_time_is_over(skid: SharedSkid) 
 
 async def test_a_reader_that_goes_away_does_not_end_the_engine(skid: SharedSkid) -> None:
     reader, writer = os.pipe()
-    command = [SKIDLINK, "run", UODS / "modbus_only.yaml", *overrides(skid, "modbus_only.yaml")]
+    command = [*SKIDLINK, "run", UODS / "modbus_only.yaml", *overrides(skid, "modbus_only.yaml")]
     process = await asyncio.create_subprocess_exec(*command, stdout=writer, stderr=asyncio.subprocess.PIPE, cwd=ROOT)
     try:
         os.close(writer)
