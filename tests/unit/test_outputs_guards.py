@@ -459,3 +459,29 @@ def test_a_ramp_goes_on_where_it_was_when_its_device_was_silent_for_a_moment() -
     assert here.write() == {"PU01": pytest.approx(10.0)}, "whatever it may hold now"
     here.tick(0.2)
     assert here.write() == {"PU01": pytest.approx(11.0)}
+
+
+def test_a_ramp_begins_within_the_limits_whatever_the_device_shows() -> None:
+    here = desk({"PU01": PUMP | {"direction": "both", "max_rate": 5}})
+    here.outputs.wish("PU01", 50)
+    here.tick(10.0)
+    here.write()
+    here.lines[0].turn(LinkState.DOWN)
+    here.read("PU01", 140.0)
+    here.lines[0].turn(LinkState.UP)
+    here.tick()
+    assert here.write() == {"PU01": pytest.approx(99.5)}
+
+
+@pytest.mark.parametrize("refusal", [None, "it is busy"])
+def test_the_answer_to_an_older_value_says_nothing_of_the_newer(refusal: str | None) -> None:
+    here = desk({"PU01": PUMP})
+    here.outputs.wish("PU01", 50)
+    here.lines[0].take_off()
+    here.outputs.wish("PU01", 60)
+    here.lines[0].land(refusal)
+    assert here.outputs.written("PU01") is None
+    assert here.value("PU01") == 0
+    assert here.write() == {"PU01": 60}
+    assert here.outputs.written("PU01")
+    assert here.value("PU01") == 60
