@@ -100,16 +100,19 @@ class GroupReading:
             self._retried(retried, replies[-1], now)
         self._fill(bad)
 
-    async def _prove_present(self, asked: Sequence[Block], replies: Sequence[Reply], count: int) -> None:
-        """Tell a device that went away in the middle of a reading from one that passes over a block in silence.
+    async def _prove_present(self, asked: Sequence[Block], replies: list[Reply], count: int) -> None:
+        """Tell a device that went away or came back in the middle of a reading from one that passes over a block in
+        silence.
 
-        Only an answer that came after the silence speaks against the block: where there is none, a block that was
-        answered is asked for again. Raises `LinkError` or `DeviceError` when that is not answered either.
+        Neither answers from before the silence nor from after it speak against the block. So it is asked for once more,
+        behind a block that was answered. Raises `LinkError` or `DeviceError` when not even that one is answered now.
         """
         silent = [place for place, reply in enumerate(replies[:count]) if reply is Flaw.SILENCE]
         answered = [place for place, reply in enumerate(replies) if reply is not Flaw.SILENCE]
-        if silent and answered and answered[-1] < silent[-1]:
-            await self._ask([asked[answered[-1]]])
+        if silent and answered:
+            again = [asked[place] for place in (answered[-1], *silent)]
+            for place, reply in zip(silent, (await self._ask(again, doubtful=len(silent)))[1:], strict=True):
+                replies[place] = reply
 
     async def _ask(self, blocks: Sequence[Block], *, doubtful: int = 0) -> list[Reply]:
         """Read blocks and keep what was answered; the `doubtful` last ones are asked for once only."""

@@ -409,3 +409,20 @@ async def test_a_device_that_goes_away_before_its_last_block_is_not_taken_for_on
         await driver.open()
         await driver.read(0)
         assert check(driver) == []
+
+
+async def test_a_device_that_comes_back_after_its_first_block_is_not_taken_for_one_with_a_silent_block(
+    device: Device,
+) -> None:
+    """What it was asked for before it was there is asked for once more, or its points would be bad for a minute."""
+    there = False
+
+    def behave(asked: Asked) -> Iterable[bytes]:
+        nonlocal there
+        there = there or asked.address == 20
+        return [asked.answer()] if there else device.silence()
+
+    device.behave = behave
+    async with device.driven(points(1, 20, 40), retries=1) as driver:
+        await driver.read(0)
+        assert check(driver) == []

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import sys
+import time
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 
@@ -145,6 +146,10 @@ async def test_each_server_stands_alone_and_both_show_one_skid() -> None:
         assert truth.opcua["CK01"] == truth.modbus["CK01"] == skid.history[-1].values["CK01"]
         clocks = [int(frame.values["CK01"]) for frame in skid.history]
         assert clocks == sorted(clocks)
+        for bus in (skid.opcua, skid.modbus):
+            last = (bus.showings or [])[-1]
+            assert last.frame is skid.history[-1]
+            assert last.sent <= last.held < time.monotonic()
 
 
 async def test_serve_says_when_it_is_ready_and_a_taken_port_is_named() -> None:
