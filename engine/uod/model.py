@@ -327,6 +327,7 @@ class Uod(Strict):
     uod: Name
     """The name of the skid, as it is listed in Open Pectus."""
     author: Author = Field(default_factory=Author)
+    """Who answers for this UOD; shown in Open Pectus."""
     location: str = ""
     """Where the skid stands."""
     tick_ms: int = Field(default=100, ge=5, le=60_000)
@@ -336,12 +337,16 @@ class Uod(Strict):
     safe_after_ms: int | None = Field(default=None, ge=100)
     """Outputs go to their safe values when no aggregator has been connected for this long; never if not given."""
     devices: dict[Name, Device] = Field(default_factory=dict[str, Device])
+    """What answers on its wires, each by a name of yours."""
     tags: dict[Name, Tag] = Field(default_factory=dict[str, Tag])
+    """What is read from the devices and written to them."""
     derived: dict[Name, Derived] = Field(default_factory=dict[str, Derived])
+    """What is computed from tags."""
     accumulated_volume: str | None = None
     """A totaliser: makes the tags Accumulated Volume and Block Volume, what it has counted in this run and block."""
     accumulated_cv: AccumulatedCv | None = None
     """Makes the tags Accumulated CV and Block CV, the same in column volumes; 0 while the column has no volume."""
     commands: dict[Name, Command] = Field(default_factory=dict[str, Command])
+    """What users can have the skid do, by words of yours."""
     process_values: list[ShownValue] = Field(default_factory=list[str | ProcessValue])
     """What users of Open Pectus see, in this order: a tag's name, or {entry: NAME} or {choice: NAME} to set it too."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from runpy import run_path
 from types import ModuleType
 
 import pytest
@@ -84,3 +85,8 @@ async def test_the_driver_of_the_how_to_works(tmp_path: Path) -> None:
             await lost.open()
     finally:
         del sys.modules[module.__name__]
+
+
+def test_the_reference_of_the_uod_is_what_the_models_say() -> None:
+    made = run_path(str(DOCS.parent / "tools" / "uod_reference.py"))["page"]()
+    assert (DOCS / "reference" / "uod.md").read_text(encoding="utf-8") == made, "run python tools/uod_reference.py"
