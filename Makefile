@@ -68,7 +68,7 @@ format: $(READY) ## Format the code and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 
 bench: bench-env ## Measure against the peers (ARGS=--quick for a first look)
-	@for bench in core modbus opcua uplink scale; do \
+	@for bench in core tick modbus opcua uplink scale; do \
 		if [ -f bench/$$bench.py ]; then echo "== bench.$$bench"; $(BIN)/python -m bench.$$bench $(ARGS) || exit 1; fi; \
 	done
 
