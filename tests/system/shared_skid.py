@@ -44,6 +44,14 @@ class SharedSkid:
 
         await self._do(work)
 
+    async def set_watchdog(self, seconds: float) -> None:
+        """Change how long its PLC waits for a sign of life."""
+
+        async def work(skid: Skid) -> None:
+            skid.model._watchdog_s = seconds
+
+        await self._do(work)
+
     async def black_hole_modbus(self) -> None:
         await self._do(lambda skid: skid.modbus.black_hole())
 

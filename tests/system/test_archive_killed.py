@@ -12,6 +12,7 @@ from pathlib import Path
 from engine.runs.whole_lines import WholeLines
 from tests.system.archive_writer import NAME
 
+ROOT = Path(__file__).parents[2]
 csv.field_size_limit(10**6)
 
 
@@ -23,9 +24,9 @@ def rows_of(path: Path) -> list[list[str]]:
 def test_no_row_is_torn_when_the_writer_is_killed(tmp_path: Path) -> None:
     path = tmp_path / NAME
     seen = 0
-    for _ in range(5):
+    for _ in range(3):
         command = [sys.executable, "-m", "tests.system.archive_writer", str(tmp_path)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as writer:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as writer:
             assert writer.stdout is not None
             written = int(writer.stdout.readline()) + 1
             time.sleep(random.uniform(0, 0.05))  # any moment is as good as another
