@@ -23,6 +23,9 @@ from pydantic import BaseModel, ConfigDict
 
 from drivers.reasons import NOT_READ
 
+Value = bool | int | float | str
+"""One value outside of the tables: raw as a device has it, or in the unit of a tag, or the text of a choice."""
+
 
 class Kind(IntEnum):
     """The column types of an image. One kind is one numpy dtype, so that a value keeps its exactness and its text."""
@@ -145,7 +148,7 @@ class Image:
         """The rows of a kind, ascending: `columns[kind][i]` is the value of row `rows_of(kind)[i]`."""
         return np.flatnonzero(self.kinds == kind)
 
-    def value(self, row: int) -> bool | int | float | str:
+    def value(self, row: int) -> Value:
         """The value of one row as a plain Python value: for messages and tables, never for the tick."""
         column = self.columns[Kind(int(self.kinds[row]))]
         value = column[self.cells[row]]
@@ -209,7 +212,7 @@ class Driver(Protocol):
 class Writes(Protocol):
     """A driver that can write."""
 
-    async def write(self, values: Mapping[int, bool | int | float | str]) -> Mapping[int, str]:
+    async def write(self, values: Mapping[int, Value]) -> Mapping[int, str]:
         """Write raw values (row -> value), in the order given; return what was refused (row -> why and what to do).
 
         A value that does not fit its point's type is refused, never changed to fit. Raises `LinkError` or

@@ -16,9 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from drivers.contract import DTYPES, Image, Kind, LinkError, Options, Point, Quality, groups_of
-
-Value = bool | int | float | str
+from drivers.contract import DTYPES, Image, Kind, LinkError, Options, Point, Quality, Value, groups_of
 
 KINDS: dict[str, Kind] = {
     "float32": Kind.FLOAT32,

@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
+from drivers.contract import Value
 from drivers.registry import driver_class
 from engine.core.core import Core
 from engine.counters import CounterTags
@@ -30,8 +31,6 @@ from engine.vitals import tell_vitals
 from protocol.aggregator_messages import AggregatorMessage
 from protocol.engine_messages import EngineMessage, RegisterEngineMsg, UodInfoMsg
 from protocol.messages import ErrorMessage, SuccessMessage
-
-Value = bool | int | float | str
 
 log = logging.getLogger("skidlink.engine")
 

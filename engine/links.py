@@ -18,11 +18,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from drivers.contract import DeviceError, Driver, Group, Image, LinkError, Quality, Writes
+from drivers.contract import DeviceError, Driver, Group, Image, LinkError, Quality, Value, Writes
 from engine.backoff import backoff_s
 from engine.state_log import StateLog
-
-Value = bool | int | float | str
 
 log = logging.getLogger("skidlink.engine.links")
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.contract import Image, Kind
+from drivers.contract import Image, Kind, Value
 from drivers.modbus.datatypes import BOOL, STRING, DataType, positions, text_positions
 from drivers.modbus.options import PointOptions
 from drivers.modbus.pdu import Table
@@ -191,7 +191,7 @@ def _text(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def encode(field: Field, value: bool | int | float | str) -> bytes:
+def encode(field: Field, value: Value) -> bytes:
     """The wire bytes of a value: of a bit b"\\0" or b"\\1", of half a register that byte alone, else whole registers,
     of a bit field with zeros around it.
 
@@ -235,7 +235,7 @@ def _shifted(field: Field, bits: int, value: int) -> bytes:
     return (value << (field.bit or 0)).to_bytes(2)
 
 
-def _encode_bool(field: Field, value: bool | int | float | str) -> bytes:
+def _encode_bool(field: Field, value: Value) -> bytes:
     if isinstance(value, str) or value not in {0, 1}:
         raise UnfitError(f"takes true or false, not {value!r}")
     if field.bit is not None or field.table.is_bits:
@@ -245,7 +245,7 @@ def _encode_bool(field: Field, value: bool | int | float | str) -> bytes:
     return bytes(wire)
 
 
-def _encode_text(field: Field, value: bool | int | float | str) -> bytes:
+def _encode_text(field: Field, value: Value) -> bytes:
     if not isinstance(value, str):
         raise UnfitError(f"is a string and takes a text, not {value!r}")
     data = value.encode("utf-8")
@@ -256,7 +256,7 @@ def _encode_text(field: Field, value: bool | int | float | str) -> bytes:
     return data.ljust(2 * field.count, b"\0")
 
 
-def _encode_integer(data_type: DataType, value: bool | int | float | str) -> bytes:
+def _encode_integer(data_type: DataType, value: Value) -> bytes:
     name = data_type.name
     if isinstance(value, bool | str):
         raise UnfitError(f"is {name} and takes a whole number, not {value!r}")
@@ -276,7 +276,7 @@ def _encode_integer(data_type: DataType, value: bool | int | float | str) -> byt
     return value.to_bytes(layout.itemsize, "big", signed=data_type.kind is Kind.INT)
 
 
-def _encode_float(data_type: DataType, value: bool | int | float | str) -> bytes:
+def _encode_float(data_type: DataType, value: Value) -> bytes:
     name = data_type.name
     if isinstance(value, bool | str):
         raise UnfitError(f"is {name} and takes a number, not {value!r}")

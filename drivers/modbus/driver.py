@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from drivers.contract import DeviceError, DriverError, Group, Image, LinkError, Options, Point, Remark, groups_of
+from drivers.contract import DeviceError, DriverError, Group, Image, LinkError, Options, Point, Remark, Value, groups_of
 from drivers.modbus.codec import Field
 from drivers.modbus.connection import Device
 from drivers.modbus.counters import counted
@@ -113,13 +113,13 @@ class Modbus:
         """What happened on the link and with each of its devices."""
         return counted(self.link.counters, {name: device.counters for name, device in self.devices.items()})
 
-    async def write(self, values: Mapping[int, bool | int | float | str]) -> Mapping[int, str]:
+    async def write(self, values: Mapping[int, Value]) -> Mapping[int, str]:
         """Write raw values in the order given; return what was refused and why.
 
         Raises `LinkError` or `DeviceError` when nobody can say whether a value arrived; those after it were not sent.
         """
         refused: dict[int, str] = {}
-        together: list[tuple[str, list[tuple[Field, bool | int | float | str]]]] = []
+        together: list[tuple[str, list[tuple[Field, Value]]]] = []
         for row, value in values.items():
             point = self._points[row]
             if not point.write:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivers.contract import Image
+from drivers.contract import Image, Value
 from drivers.modbus.codec import Decoder, field_of
 from drivers.modbus.datatypes import DATA_TYPES, ORDERS, STRING, DataType
 from drivers.modbus.options import PointOptions
@@ -32,7 +32,7 @@ class Guess:
     address: int
     data_type: DataType
     order: str
-    value: bool | int | float | str
+    value: Value
     scale: float = 1.0
 
     @property
@@ -79,7 +79,7 @@ def guesses(words: Mapping[int, int], table: Table, address: int) -> Iterator[Gu
 
 def _value(
     words: Mapping[int, int], table: Table, address: int, data_type: DataType, order: str, count: int
-) -> bool | int | float | str | None:
+) -> Value | None:
     options = PointOptions.model_validate(
         {table.value: address, "type": data_type.name, "word_order": order}
         | ({"length": count} if data_type is STRING else {})

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from drivers.contract import DeviceError, Image
+from drivers.contract import DeviceError, Image, Value
 from drivers.modbus.codec import Decoder, Field, UnfitError, encode, mask_of
 from drivers.modbus.connection import Device
 from drivers.modbus.link import Link
@@ -41,11 +41,11 @@ class _Write:
     """One value on its way."""
 
     field: Field
-    value: bool | int | float | str
+    value: Value
     data: bytes
 
 
-def _encoded(field: Field, value: bool | int | float | str) -> bytes:
+def _encoded(field: Field, value: Value) -> bytes:
     """The wire bytes of a value. Raises `UnfitError` where it cannot be written."""
     if not field.table.is_writable:
         raise UnfitError("cannot be written, the protocol has no function for it: use coil or holding")
@@ -92,7 +92,7 @@ class DeviceWriting:
         self._lacks: set[int] = set()
         """The function codes that the device has refused as illegal."""
 
-    async def write(self, values: Sequence[tuple[Field, bool | int | float | str]]) -> dict[int, str]:
+    async def write(self, values: Sequence[tuple[Field, Value]]) -> dict[int, str]:
         """Write values in the order given; return the rows that were refused, and why.
 
         Registers that follow each other go in one request; where the device refuses that, each goes alone, so that one

@@ -10,7 +10,7 @@ import numpy as np
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 
-from drivers.contract import Image, Kind, Quality
+from drivers.contract import Image, Kind, Quality, Value
 from drivers.opcua.codec import ARRAY, KINDS, NOT_ARRAY, STRUCTURE, Cell, Type, encode
 from drivers.opcua.enumerations import Texts
 from drivers.opcua.nodes import Absent, Node
@@ -70,9 +70,7 @@ def bind(plan: Plan, nodes: Sequence[Node | Absent], texts: Mapping[int, Texts],
     return Binding(image, requests, unfit)
 
 
-def write_value(
-    place: Place, node: Node | Absent, value: bool | int | float | str, texts: Texts | None = None
-) -> ua.WriteValue:
+def write_value(place: Place, node: Node | Absent, value: Value, texts: Texts | None = None) -> ua.WriteValue:
     """What is sent to set a point. Raises `ValueError` with the reason where the value or the node does not fit."""
     if isinstance(node, Absent):
         raise ValueError(node.reason)  # noqa: TRY004 - a refusal like the others, not a mistake of the caller

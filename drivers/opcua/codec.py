@@ -18,7 +18,7 @@ import numpy as np
 from asyncua import ua
 from asyncua.ua.status_codes import StatusCodes, get_name_and_doc
 
-from drivers.contract import Image, Kind, Quality
+from drivers.contract import Image, Kind, Quality, Value
 from drivers.reasons import reason_code
 
 Type = ua.VariantType
@@ -214,7 +214,7 @@ def _misfit(found: Type, kind: Kind) -> int:
     )
 
 
-def encode(value: bool | int | float | str, target: Type) -> ua.Variant:
+def encode(value: Value, target: Type) -> ua.Variant:
     """Make the value that a node of type `target` takes. Raises `ValueError` with the reason where it does not fit."""
     if target is Type.Boolean:
         if not isinstance(value, bool):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from asyncua import ua
 
-from drivers.contract import Group, Image, LinkError, Options, Point, Remark
+from drivers.contract import Group, Image, LinkError, Options, Point, Remark, Value
 from drivers.opcua import options as opcua_options
 from drivers.opcua.binding import NO_BINDING, WHOLE_ARRAY, bind, element_of, held, is_same, is_whole_array, write_value
 from drivers.opcua.codec import status_text
@@ -119,7 +119,7 @@ class OpcUa:
             if self._plan.places[cell.row].declared is None:
                 self._changed = self._plan.places[cell.row].tag
 
-    async def write(self, values: Mapping[int, bool | int | float | str]) -> Mapping[int, str]:
+    async def write(self, values: Mapping[int, Value]) -> Mapping[int, str]:
         """Write values in the types of their nodes, and without timestamps, which many PLCs refuse."""
         self._require_open()
         refused: dict[int, str] = {}

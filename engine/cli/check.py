@@ -12,10 +12,10 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from drivers.contract import DriverError, Identifies, Image, Quality
+from drivers.contract import DriverError, Identifies, Image, Quality, Value
 from drivers.registry import driver_class
 from engine.cli.screen import console_for, log_to
-from engine.cli.view import STYLES, Value, number
+from engine.cli.view import STYLES, number
 from engine.core.core import Core
 from engine.core.spec import FromExpression, FromPoint
 from engine.uod.reader import Reading, read_uod
@@ -31,8 +31,8 @@ class PointRow:
 
     tag: str
     device: str
-    raw: Value
-    value: Value
+    raw: Value | None
+    value: Value | None
     unit: str | None
     quality: str
     why: str

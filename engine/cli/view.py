@@ -12,18 +12,16 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from drivers.contract import Quality
+from drivers.contract import Quality, Value
 from engine.engine import Engine
 from engine.links import DeviceState
 from engine.timing import in_words
 from protocol.models import SystemStateEnum
 
-Value = bool | int | float | str | None
-
 STYLES = {Quality.GOOD: "green", Quality.UNCERTAIN: "yellow", Quality.STALE: "magenta", Quality.BAD: "red"}
 
 
-def number(value: Value) -> str:
+def number(value: Value | None) -> str:
     """A value as people read it: six significant digits, but no digit before the point is lost."""
     if value is None:
         return "-"
@@ -118,7 +116,7 @@ class PlainView:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._seen: dict[int, tuple[Value, int]] = {}
+        self._seen: dict[int, tuple[Value | None, int]] = {}
 
     def print_changes(self) -> None:
         """Print what has changed; once nobody reads any more, into the void: the engine runs on without them."""

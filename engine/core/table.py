@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.contract import DTYPES, Kind, Quality
+from drivers.contract import DTYPES, Kind, Quality, Value
 from drivers.reasons import NOT_READ, reason_text
 from engine.core.spec import Direction, TagSpec
 
@@ -216,15 +216,15 @@ class Table:
         absent: NDArray[np.bool_] = cells.quality[rows] >= Quality.STALE
         return absent & ~(cells.stands_in[rows] & cells.known[rows])
 
-    def shown(self, row: int) -> bool | int | float | str | None:
+    def shown(self, row: int) -> Value | None:
         """What is published of one row: its value, or what its author wants in its place when it is bad or stale."""
         return self.last_value(row) if self.quality[row] < Quality.STALE or self._cells.stands_in[row] else None
 
-    def value(self, row: int) -> bool | int | float | str | None:
+    def value(self, row: int) -> Value | None:
         """The value of one row as a plain Python value, a choice as its word; None when it is bad or stale."""
         return self.last_value(row) if self.quality[row] < Quality.STALE else None
 
-    def last_value(self, row: int) -> bool | int | float | str | None:
+    def last_value(self, row: int) -> Value | None:
         """What the column of one row holds, whatever its quality; None when there never was a value."""
         if not self._cells.known[row]:
             return None

@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from drivers.contract import Kind
+from drivers.contract import Kind, Value
 from engine.core.spec import TagSpec
 from engine.uod.skid import FeedbackSpec
-
-Value = bool | int | float | str
 
 log = logging.getLogger("skidlink.engine.outputs")
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import math
 from typing import Final
 
-from drivers.contract import Kind, Quality
+from drivers.contract import Kind, Quality, Value
 from engine.core.spec import TagSpec
 from engine.links import Link
 from engine.outputs.feedback import WHOLE, Feedback
 from engine.outputs.interlock import Interlock
 from engine.outputs.ramp import Ramp
 from engine.uod.skid import OutputSpec
-
-Value = bool | int | float | str
 
 FUZZ: Final = 1e-9
 """What arithmetic with decimals may be off by, as a share of a limit."""

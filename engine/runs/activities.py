@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from drivers.contract import Value
 from engine.runs.arguments import CommandError
-
-Value = bool | int | float | str
 
 
 class Activity(Protocol):

@@ -6,11 +6,10 @@ import math
 import re
 from collections.abc import Sequence
 
+from drivers.contract import Value
 from engine.core.spec import TagSpec
 from engine.uod.skid import ArgumentSpec, CommandSpec
 from engine.uod.units import UnitError, conversion
-
-Value = bool | int | float | str
 
 _NUMBER = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(.*)")
 _EXACT_DIGITS = 21

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Protocol
 from uuid import uuid4
 
+from drivers.contract import Value
 from engine.core.core import Core
 from engine.outputs import OutputRefusedError, Outputs
 from engine.runs.activities import Activity, Halt, Setting, Steps, Until, Waiting
@@ -34,8 +35,6 @@ from engine.uod.skid import CommandSpec, SetStep, Skid, Step, UntilStep, WaitSte
 from protocol.engine_messages import EngineMessage, QueuedRunLogMsg, RunLogMsg
 from protocol.messages import ErrorMessage, SuccessMessage
 from protocol.models import RunLog
-
-Value = bool | int | float | str
 
 log = logging.getLogger("skidlink.engine.runs")
 

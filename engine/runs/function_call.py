@@ -12,14 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 
-from drivers.contract import Quality
+from drivers.contract import Quality, Value
 from engine.core.table import Table
 from engine.runs.activities import Writer
 from engine.runs.arguments import CommandError
 from engine.uod.faults import did_you_mean
 from engine.uod.function import CommandFunction, FunctionFactory, Reading
-
-Value = bool | int | float | str
 
 log = logging.getLogger("skidlink.engine.runs")
 

@@ -11,14 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from drivers.contract import Value
 from engine.core.spec import FromPoint
 from engine.runs.arguments import CommandError, argument_of, duration_s, tag_value, whole_number
 from engine.uod.expressions import names_in
 from engine.uod.faults import nearest
 from engine.uod.skid import RESERVED_COMMANDS, CommandSpec, Skid
 from engine.uod.words import bases
-
-Value = bool | int | float | str
 
 _THRESHOLD = re.compile(r"(\d+\.?\d*|\.\d+)\s+(?=\S)")
 _CONTROL: Final = ("Start", "Stop", "Restart", "Pause", "Unpause", "Hold", "Unhold")

@@ -9,9 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from drivers.contract import Quality
-
-Value = bool | int | float | str
+from drivers.contract import Quality, Value
 
 
 @dataclass(frozen=True, slots=True)

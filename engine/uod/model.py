@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Dis
 from pydantic import Tag as PydanticTag
 from pydantic.json_schema import SkipJsonSchema
 
+from drivers.contract import Value
 from engine.uod.function import METHODS
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -52,7 +53,6 @@ def _function(value: Any) -> Any:
     return value
 
 
-Value = bool | int | float | str
 PlainValue = Annotated[Value, BeforeValidator(_plain)]
 Width = Annotated[Number | str, BeforeValidator(_number_or_share)]
 

@@ -10,12 +10,10 @@ from dataclasses import replace
 
 import pytest
 
-from drivers.contract import DeviceError, LinkError, Point, Quality
+from drivers.contract import DeviceError, LinkError, Point, Quality, Value
 from drivers.simulated import Simulated, SimulatedDevice, SimulatedPoint
 from engine import backoff, links
 from engine.links import Link, LinkState
-
-Value = bool | int | float | str
 
 
 @pytest.fixture(autouse=True)

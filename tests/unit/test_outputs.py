@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from drivers.contract import LinkError, Point
+from drivers.contract import LinkError, Point, Value
 from drivers.simulated import Simulated, SimulatedDevice, SimulatedPoint
 from engine import backoff, links
 from engine.core.spec import Direction, FromPoint, TagSpec
@@ -18,8 +18,6 @@ from engine.links import Link
 from engine.outputs import OutputRefusedError, Outputs, guard
 from engine.uod.model import Author
 from engine.uod.skid import LinkSpec, OutputSpec, Skid
-
-Value = bool | int | float | str
 
 
 class Box(Simulated):

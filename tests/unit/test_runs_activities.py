@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from drivers.contract import Kind, Quality
+from drivers.contract import Kind, Quality, Value
 from engine.core.core import Core
 from engine.core.spec import FromEngine, TagSpec
 from engine.outputs import OutputRefusedError
@@ -15,8 +15,6 @@ from engine.runs.activities import Halt, Setting, Steps, Until, Waiting
 from engine.runs.arguments import CommandError
 from engine.runs.function_call import FunctionCall, FunctionCounters
 from engine.uod.function import CommandContext, CommandFunction
-
-Value = bool | int | float | str
 
 
 class Valves:

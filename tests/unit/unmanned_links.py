@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from drivers.contract import Quality
+from drivers.contract import Quality, Value
 from drivers.registry import driver_class
 from engine.core.core import Core
 from engine.links import Link, LinkState
@@ -16,8 +16,6 @@ from engine.outputs import Outputs
 from engine.uod.draft import draft_of
 from engine.uod.resolve import resolve
 from engine.uod.skid import LinkSpec, Skid
-
-Value = bool | int | float | str
 
 
 def skid_of(uod: Mapping[str, Any]) -> Skid:
