@@ -37,10 +37,12 @@ takes its time on a busy disk."""
 PATIENCE_S = 60.0
 WATCHDOG_S = 3.0
 SAFE: Mapping[str, Value] = {"PU01": 0.0, "VA01": False, "VA02": False}
+# Every sample is to be stored. The aggregator stores what is newer by more than the log interval, and stamps that would
+# be the same, as of a snapshot and the tick that follows it at once, are a millisecond apart.
 UOD = """\
 uod: Crash
 tick_ms: 50
-data_log_interval_s: 0.001
+data_log_interval_s: 0.0001
 devices:
   box: {driver: simulated}
   pump: {driver: modbus-tcp, host: 127.0.0.1, port: %d, max_gap: 0}
