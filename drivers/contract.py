@@ -59,7 +59,8 @@ class Quality(IntEnum):
     GOOD = 0
     UNCERTAIN = 1
     STALE = 2
-    """The last known value; its age is over the tag's limit. Set by the engine, never by a driver."""
+    """The last known value. Set by the engine when its age is over the tag's limit, and by a driver whose device says
+    so itself ("the last usable value"): it is never taken for a new value."""
     BAD = 3
 
 

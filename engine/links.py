@@ -216,7 +216,7 @@ class Link:
             self.image.received[group.rows] = asked
         self.fresh = True
         self.counters.reads += 1
-        if np.count_nonzero(self.image.quality[group.rows] == Quality.BAD):
+        if np.count_nonzero(self.image.quality[group.rows] >= Quality.STALE):
             self._ailing.add(index)
         else:
             self._ailing.discard(index)

@@ -37,8 +37,12 @@ class QualityLog:
         self._turn = -1
         self._flawed = np.zeros(count, np.bool_)
         """(n,) as it was looked at last; a tag that has not been read yet is not among them"""
+        self._uncertain = np.zeros(count, np.bool_)
+        """(n,) published although its device is not sure of it, as it was looked at last"""
         self._until: NDArray[np.float64] = np.full(count, -np.inf)
         """(n,) the end of the minute in which a tag is not told of again"""
+        self._marked_until: NDArray[np.float64] = np.full(count, -np.inf)
+        """(n,) the same for a tag that is marked as uncertain, apart, so that its turning bad is told at once"""
         self._more: NDArray[np.int64] = np.zeros(count, np.int64)
         """(n,) how often each has turned bad or stale since it was told of"""
         self._rest_due = np.inf
@@ -53,14 +57,18 @@ class QualityLog:
             return 0
         self._turn = table.quality_turn
         flawed = (table.quality >= Quality.STALE) & (table.reason != NOT_READ) & self._watched
-        if np.array_equal(flawed, self._flawed):
+        uncertain = (table.quality == Quality.UNCERTAIN) & (self._device_of >= 0)
+        if np.array_equal(flawed, self._flawed) and np.array_equal(uncertain, self._uncertain):
             return 0
-        turned, back = np.flatnonzero(flawed & ~self._flawed), np.flatnonzero(self._flawed & ~flawed)
-        self._flawed = flawed
+        turned, doubted = np.flatnonzero(flawed & ~self._flawed), np.flatnonzero(uncertain & ~self._uncertain)
+        back = np.flatnonzero((self._flawed | self._uncertain) & ~(flawed | uncertain))
+        self._flawed, self._uncertain = flawed, uncertain
         if back.size:
             log.info("%s good again", self._named(back))
         if turned.size:
             self._tell(turned, now)
+        if doubted.size:
+            self._tell_uncertain(doubted, now)
         return turned.size
 
     def adopt(self, old: QualityLog) -> None:
@@ -68,8 +76,9 @@ class QualityLog:
         for row, name in enumerate(self._table.names):
             if name in old._table:
                 there = old._table.row_of(name)
-                self._flawed[row] = old._flawed[there]
+                self._flawed[row], self._uncertain[row] = old._flawed[there], old._uncertain[there]
                 self._until[row], self._more[row] = old._until[there], old._more[there]
+                self._marked_until[row] = old._marked_until[there]
         self._rest_due = old._rest_due
 
     def _find_devices(self, links: Sequence[Link]) -> None:
@@ -105,6 +114,15 @@ class QualityLog:
                 if found.size:
                     quality = Quality(int(self._table.quality[found[0]])).name.lower()
                     log.log(level, "%s %s: %s", self._named(found), quality, reason_text(code))
+
+    def _tell_uncertain(self, doubted: NDArray[np.intp], now: float) -> None:
+        """Mark values that are published although their device is not sure of them; at most once a minute each."""
+        rows = doubted[self._marked_until[doubted] <= now]
+        self._marked_until[rows] = now + MINUTE_S
+        reasons = self._table.reason
+        for code in np.unique(reasons[rows]).tolist():
+            alike = rows[reasons[rows] == code]
+            log.warning("%s uncertain, and published all the same: %s", self._named(alike), reason_text(code))
 
     def _tell_the_rest(self, now: float) -> None:
         rows = np.flatnonzero((self._more > 0) & (self._until <= now))

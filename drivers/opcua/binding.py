@@ -171,5 +171,6 @@ def _request(
             wanted.append(ua.ReadValueId(node.id, ua.IntegerId(AttributeIds.Value)))
         kind = Kind(int(image.kinds[row]))
         own = texts[place.node] if place.server_texts else None
-        cells.append(Cell(answers[place.node], row, kind, int(image.cells[row]), place.index, own))
+        cell = Cell(answers[place.node], row, kind, int(image.cells[row]), place.index, own, place.on_uncertain)
+        cells.append(cell)
     return Request(wanted, cells)

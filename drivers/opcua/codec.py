@@ -78,8 +78,18 @@ _SEVERITY_BITS = 30
 _CODE_BITS = 0xFFFF_0000
 """OPC 10000-4 7.39.1: the upper half names the status, the lower half holds flags."""
 _UNCERTAIN = 1
+_NO_MEASUREMENT = frozenset(
+    (
+        StatusCodes.UncertainNoCommunicationLastUsableValue,
+        StatusCodes.UncertainLastUsableValue,
+        StatusCodes.UncertainSubstituteValue,
+        StatusCodes.UncertainInitialValue,
+    )
+)
+"""Uncertain by their severity, but no instrument has just measured what comes with them: OPC 10000-8 6.3.2."""
 
 Timestamp = Literal["source", "server", "tick"]
+OnUncertain = Literal["publish", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +105,23 @@ class Cell:
     index: int | None
     texts: Mapping[int, str] | None = None
     """Number -> the server's text, where that is the value of the point."""
+    on_uncertain: OnUncertain | None = None
+    """What the author wants of uncertain values; None: it depends on their status."""
 
 
 @lru_cache(maxsize=4096)
-def quality_of(status: int) -> tuple[Quality, int]:
-    """Quality by the severity bits, and the code of the reason, which keeps the status' name."""
+def quality_of(status: int, on_uncertain: OnUncertain | None = None) -> tuple[Quality, int]:
+    """Quality by severity and meaning, and the code of the reason, which keeps the name of the status.
+
+    An uncertain value that nobody has just measured is stale, unless the author publishes all that is uncertain.
+    """
     severity = status >> _SEVERITY_BITS
     if severity == 0:
         return Quality.GOOD, 0
-    quality = Quality.UNCERTAIN if severity == _UNCERTAIN else Quality.BAD
+    quality = Quality.BAD
+    if severity == _UNCERTAIN:
+        wanted = on_uncertain or ("stale" if status & _CODE_BITS in _NO_MEASUREMENT else "publish")
+        quality = Quality.STALE if wanted == "stale" else Quality.UNCERTAIN
     return quality, reason_code(f"the server says {status_text(status)}")
 
 
@@ -131,11 +149,11 @@ def settle(cell: Cell, status: int, variant: Any, image: Image) -> bool:
     A row that has no value keeps the one it had, and says so by its quality.
     """
     changed = status == StatusCodes.BadNodeIdUnknown
-    quality, reason = quality_of(status)
+    quality, reason = quality_of(status, cell.on_uncertain)
     if quality is not Quality.BAD:
         value, lacking = element(variant, cell.index)
         if lacking:
-            quality, reason = Quality.BAD, lacking
+            quality, reason = Quality.BAD, reason if reason and lacking == _NULL else lacking
         elif cell.texts is not None:
             text = cell.texts.get(value) if isinstance(value, int) else None
             if text is None:

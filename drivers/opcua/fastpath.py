@@ -30,7 +30,7 @@ from asyncua.ua.status_codes import StatusCodes
 from numpy.typing import NDArray
 
 from drivers.contract import Image, Kind, Quality
-from drivers.opcua.codec import KINDS, UNDECODABLE, Cell, Timestamp, Type, quality_of, settle
+from drivers.opcua.codec import KINDS, UNDECODABLE, Cell, OnUncertain, Timestamp, Type, quality_of, settle
 
 DECODING_ERRORS = (ua.UaError, ValueError, TypeError, LookupError, AttributeError, OverflowError, struct.error)
 """What asyncua's decoder raises on a value that it does not understand."""
@@ -73,9 +73,6 @@ _TAILS = bytes(
     for mask in range(256)
 )
 """First byte of a DataValue -> bytes of what follows its Variant."""
-_QUALITIES = np.array([Quality.GOOD, Quality.UNCERTAIN, Quality.BAD, Quality.BAD], np.uint8)
-"""By the severity bits of a status: OPC 10000-4 7.39.1."""
-
 _TICKS_PER_S = 10_000_000
 _EPOCH_TICKS = 116_444_736_000_000_000
 """1970-01-01 in the ticks of OPC UA, 100 ns since 1601-01-01: OPC 10000-6 5.2.2.5."""
@@ -355,6 +352,11 @@ class Cells:
         self.positions = np.array([cell.position for cell in cells], np.intp)
         self.have_texts = np.array([cell.texts is not None for cell in cells], np.bool_)
         self.indices = np.array([-1 if cell.index is None else cell.index for cell in cells], np.intp)
+        wanted = [cell.on_uncertain for cell in cells]
+        self.on_uncertain: dict[OnUncertain | None, NDArray[np.bool_]] = {}
+        """What authors want of uncertain values -> (number of cells,) who wants it."""
+        for each in dict.fromkeys(wanted):
+            self.on_uncertain[each] = np.array([other == each for other in wanted], np.bool_)
 
 
 @dataclass(frozen=True, slots=True)
@@ -383,10 +385,12 @@ class Layout:
         types = encodings & _TYPE
         statuses = _statuses(body, records)[slots]
         self.rows = cells.rows[chosen]
-        self.qualities = _QUALITIES[statuses >> 30]
+        self.qualities = np.zeros(statuses.size, np.uint8)
         self.reasons = np.zeros(statuses.size, np.uint16)
         for status in np.unique(statuses[statuses != 0]).tolist():
-            self.reasons[statuses == status] = quality_of(status)[1]
+            for on_uncertain, wanted in cells.on_uncertain.items():
+                alike = (statuses == status) & wanted[chosen]
+                self.qualities[alike], self.reasons[alike] = quality_of(status, on_uncertain)
         times = records.times(timestamp)[slots]
         self._timed = np.flatnonzero(times >= 0)
         self._times = times[self._timed]

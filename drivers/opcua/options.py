@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from drivers.contract import Options
 from drivers.opcua.address import parse_address
+from drivers.opcua.codec import OnUncertain
 from drivers.opcua.security import Access, ModeName, SecurityName
 
 DEFAULT_PORT = 4840
@@ -57,6 +58,9 @@ class DeviceOptions(Options):
     """Its private key, PEM or DER."""
     timestamp: Literal["source", "server", "tick"] = "source"
     """Whose time a value carries: the instrument's, the server's, or none but that of our own reading."""
+    on_uncertain: OnUncertain | None = None
+    """Values with an uncertain status: publish or stale. If not given, the last usable, substitute and initial values
+    are stale and the others are published."""
 
     fast_path: bool = True
     """false: every value goes through asyncua's own decoder, which is slower, should the two ever differ."""
@@ -143,6 +147,8 @@ class PointOptions(Options):
     """true: a value that was written is read again, and is refused if the node holds another."""
     mode: Mode | None = None
     """How this tag is read, where it is not as its device says."""
+    on_uncertain: OnUncertain | None = None
+    """Its values with an uncertain status: publish or stale. If not given, its device decides."""
     sampling_ms: int | None = Field(default=None, ge=0)
     """How often the server looks at a subscribed node, 0 as often as it can; else at the cadence of the tag."""
     server_deadband: float = Field(default=0.0, ge=0, allow_inf_nan=False)

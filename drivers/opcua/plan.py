@@ -12,7 +12,7 @@ from asyncua import ua
 
 from drivers.contract import Group, Kind, Point, groups_of
 from drivers.opcua.address import Address, parse_address
-from drivers.opcua.codec import KINDS
+from drivers.opcua.codec import KINDS, OnUncertain
 from drivers.opcua.options import DeviceOptions, Mode, PointOptions
 
 DECLARED = {
@@ -43,6 +43,7 @@ class Place:
     declared: ua.VariantType | None
     server_texts: bool = False
     read_back: bool = False
+    on_uncertain: OnUncertain | None = None
 
     @property
     def kind(self) -> Kind:
@@ -109,6 +110,7 @@ def make_plan(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> 
             declared,
             options.server_texts,
             options.read_back,
+            options.on_uncertain or devices[point.device].on_uncertain,
         )
         places.append(place)
     groups, subscribed = _groups(devices, points)

@@ -109,10 +109,10 @@ class Block:
         quality: NDArray[np.uint8] = image.quality[self._image_rows].copy()
         reason: NDArray[np.uint16] = image.reason[self._image_rows].copy()
         if codes is not None:
-            ours = (codes > 0) & (quality < Quality.BAD)
+            ours = (codes > 0) & (quality < Quality.STALE)
             quality[ours] = Quality.BAD
             reason[ours] = codes[ours]
-        usable = quality < Quality.BAD
+        usable = quality < Quality.STALE  # what a device itself calls stale is never the last good value
         np.copyto(self._column, value, where=usable)
         cells.known[rows] |= usable
         cells.quality[rows] = quality

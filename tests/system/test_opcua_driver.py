@@ -175,7 +175,7 @@ async def test_status_becomes_quality_and_keeps_its_name(plc: SkidServer, fast_p
         await driver.read(0)
         assert quality(driver, 0)[0] is Quality.BAD
         assert "BadDeviceFailure" in quality(driver, 0)[1]
-        assert quality(driver, 1)[0] is Quality.UNCERTAIN
+        assert quality(driver, 1)[0] is Quality.STALE
         assert "UncertainLastUsableValue" in quality(driver, 1)[1]
         assert driver.image.value(1) == 7.0
         assert quality(driver, 2) == (Quality.GOOD, "")

@@ -145,15 +145,39 @@ async def test_every_type_within_small_limits(peer: Peer, mode: str, fast_path: 
 async def test_nodes_that_turn_bad_and_good_again(peer: Peer, mode: str) -> None:
     async with opened(peer.endpoint, tags("double", "float"), mode=mode) as driver:
         await driver.read(0)
-        peer.put("double", 7.5, "BadSensorFailure")
-        peer.put("float", 1.5, "UncertainLastUsableValue")
-        await until(driver, lambda: driver.image.quality.tolist() == [Quality.BAD, Quality.UNCERTAIN])
-        assert "BadSensorFailure" in quality(driver, 0)[1]
-        assert [driver.image.value(row) for row in range(2)] == [0.1, 1.5]
-        peer.put("double", 0.1)
-        peer.put("float", 0.5)
-        await until(driver, lambda: driver.image.quality.tolist() == [Quality.GOOD] * 2)
-        assert [driver.image.value(row) for row in range(2)] == [0.1, 0.5]
+        for status, expected in (
+            ("UncertainLastUsableValue", Quality.STALE),
+            ("UncertainSensorNotAccurate", Quality.UNCERTAIN),
+            ("UncertainNoCommunicationLastUsableValue", Quality.STALE),
+        ):
+            peer.put("double", 7.5, "BadSensorFailure")
+            peer.put("float", 1.5, status)
+            await until(driver, lambda wanted=[Quality.BAD, expected]: driver.image.quality.tolist() == wanted)
+            assert "BadSensorFailure" in quality(driver, 0)[1]
+            assert status in quality(driver, 1)[1]
+            assert [driver.image.value(row) for row in range(2)] == [0.1, 1.5]
+            peer.put("double", 0.1)
+            peer.put("float", 0.5)
+            await until(driver, lambda: driver.image.quality.tolist() == [Quality.GOOD] * 2)
+            assert [driver.image.value(row) for row in range(2)] == [0.1, 0.5]
+
+
+@pytest.mark.parametrize("mode", ["poll", "subscribe"])
+@pytest.mark.parametrize("fast_path", [True, False])
+async def test_the_author_decides_what_becomes_of_uncertain_values(peer: Peer, mode: str, fast_path: bool) -> None:
+    """The device says stale, one of its tags publish; a value's own status decides where nobody has said anything."""
+    on = [
+        Point("T0", "plc", skid_node("float"), 50),
+        Point("T1", "plc", skid_node("float", on_uncertain="publish"), 50),
+    ]
+    async with opened(peer.endpoint, on, mode=mode, fast_path=fast_path, on_uncertain="stale") as driver:
+        for status in ("UncertainSensorNotAccurate", "UncertainInitialValue") * 2:
+            await driver.read(0)
+            peer.put("float", 0.5, status)
+            await until(driver, lambda: driver.image.quality.tolist() == [Quality.STALE, Quality.UNCERTAIN])
+            assert all(status in quality(driver, row)[1] for row in range(2))
+            peer.put("float", 0.5)
+            await until(driver, lambda: driver.image.quality.tolist() == [Quality.GOOD] * 2)
 
 
 async def test_writes_within_small_limits(peer: Peer) -> None:

@@ -126,3 +126,22 @@ def test_a_value_that_does_not_fit_what_the_device_has_is_left_out_and_named() -
     skid = Skid(specs)
     assert skid.core.unfit_stand_ins == ("Float: its on_bad_value is left out: it is a number, and not 'nothing'",)
     assert skid.tick(10.0) == {"Float": None, "Int": 7}
+
+
+def test_what_a_device_calls_stale_is_never_the_last_good_value() -> None:
+    """A device that has lost its instrument may send a substitute: it is neither published nor held."""
+    skid = Skid()
+    skid.read(1.0, quality=Quality.STALE)
+    assert skid.tick(1.0)["Hold"] is None, "there has been no good value yet"
+    skid.read(2.0)
+    assert skid.tick(2.0)["Hold"] == 5.0
+    for turn in range(2):
+        skid.image.columns[Kind.FLOAT][:] = 77.0
+        skid.read(3.0 + turn, quality=Quality.STALE)
+        skid.tick(3.0 + turn)
+        table = skid.core.table
+        assert [table.shown(table.row_of(name)) for name in ("None", "Hold", "Float", "Sum")] == [None, 5.0, -1.0, None]
+        assert table.why(table.row_of("None")) == "the device refuses"
+        assert table.quality[table.row_of("Sum")] == Quality.STALE
+        skid.read(3.5 + turn)
+        assert skid.tick(3.5 + turn)["None"] == 5.0

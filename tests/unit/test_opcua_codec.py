@@ -55,8 +55,38 @@ def test_an_integer_beyond_its_type_is_refused(target: Any, value: int) -> None:
 @given(st.integers(0, 2**32 - 1))
 def test_quality_is_by_the_severity_bits(status: int) -> None:
     quality, reason = quality_of(status)
-    assert quality is (Quality.GOOD, Quality.UNCERTAIN, Quality.BAD, Quality.BAD)[status >> 30]
+    expected = (Quality.GOOD, Quality.UNCERTAIN, Quality.BAD, Quality.BAD)[status >> 30]
+    assert quality is (Quality.STALE if status & 0xFFFF_0000 in NO_MEASUREMENT else expected)
     assert (reason == 0) == (quality is Quality.GOOD)
+
+
+NO_MEASUREMENT = {0x408F_0000, 0x4090_0000, 0x4091_0000, 0x4092_0000}
+"""No communication, last usable value, substitute value, initial value."""
+
+
+@pytest.mark.parametrize("flags", [0, 0x0400, 0x0480, 0x0500, 0x0700, 0x07FF, 0x8000, 0xFFFF])
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        *((code, (Quality.STALE, Quality.UNCERTAIN, Quality.STALE)) for code in sorted(NO_MEASUREMENT)),
+        *(
+            (code, (Quality.UNCERTAIN, Quality.UNCERTAIN, Quality.STALE))
+            for code in (0x4000_0000, 0x4093_0000, 0x4094_0000, 0x4095_0000, 0x40A4_0000, 0x40AB_0000)
+        ),
+        *((code, (Quality.GOOD,) * 3) for code in (0, 0x0030_0000, 0x0096_0000, 0x00EB_0000)),
+        *((code, (Quality.BAD,) * 3) for code in (0x8000_0000, 0x8031_0000, 0x8032_0000, 0xC08F_0000)),
+    ],
+)
+def test_limit_bits_and_the_like_make_no_other_quality(code: int, expected: tuple[Quality, ...], flags: int) -> None:
+    assert tuple(quality_of(code | flags, each)[0] for each in (None, "publish", "stale")) == expected
+
+
+def test_an_uncertain_answer_without_a_value_is_bad_and_says_its_status() -> None:
+    image = Image([Kind.FLOAT])
+    empty = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(0x4092_0000)))
+    decode([empty], [Cell(0, 0, Kind.FLOAT, 0, None)], image, "tick")
+    assert image.quality[0] == Quality.BAD
+    assert reason_text(int(image.reason[0])).startswith("the server says UncertainInitialValue")
 
 
 def test_flags_of_a_status_make_no_new_reason() -> None:

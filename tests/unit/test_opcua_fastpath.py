@@ -44,7 +44,20 @@ NODE_IDS = st.one_of(
     node_ids(ua.NodeIdType.ByteString, st.binary(max_size=9), 65535),
 )
 STATUSES = st.sampled_from(
-    [0, 0, 0, 0x00300000, 0x00000400, 0x40900000, 0x80310000, 0x80340000, 0x808B0000, 0xC0000000, 0x80310480]
+    [
+        0,
+        0,
+        0,
+        0x00300000,
+        0x00000400,
+        0x40900000,
+        0x408F0480,
+        0x40930000,
+        0x80310000,
+        0x80340000,
+        0x808B0000,
+        0xC0000000,
+    ]
 )
 SCALARS: dict[Any, st.SearchStrategy[Any]] = {
     **{t: st.integers(int(limits.min), int(limits.max)) for t, limits in INTEGERS.items()},
@@ -138,8 +151,17 @@ def requests(draw: st.DrawFn) -> tuple[list[Cell], list[Kind], int]:
     image = Image(kinds)
     texts = st.sampled_from([None, {0: "Closed", 1: "Open"}])
     indices = st.sampled_from([None, None, 0, 1, 3])
+    uncertain = st.sampled_from([None, "publish", "stale"])
     cells = [
-        Cell(row % count, row, kind, int(image.cells[row]), draw(indices), draw(texts) if kind is Kind.TEXT else None)
+        Cell(
+            row % count,
+            row,
+            kind,
+            int(image.cells[row]),
+            draw(indices),
+            draw(texts) if kind is Kind.TEXT else None,
+            draw(uncertain),
+        )
         for row, kind in enumerate(kinds)
     ]
     return cells, kinds, count

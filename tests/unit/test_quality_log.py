@@ -16,6 +16,8 @@ from engine.links import DeviceState, Link
 from engine.quality_log import NAMED, QualityLog
 
 REFUSED = reason_code("the device refuses: illegal data address")
+INACCURATE = reason_code("the server says UncertainSensorNotAccurate")
+LAST_USABLE = reason_code("the server says UncertainLastUsableValue")
 COUNT = 8
 
 
@@ -39,13 +41,21 @@ class Skid:
         self.core = Core(self.specs, [self.image])
         self.quality_log = QualityLog(self.core.table, [self.link])
 
-    def look(self, now: float, *bad: int, values: float = 1.0, fresh: bool = True) -> list[str]:
+    def look(
+        self,
+        now: float,
+        *bad: int,
+        values: float = 1.0,
+        fresh: bool = True,
+        quality: Quality = Quality.BAD,
+        reason: int = REFUSED,
+    ) -> list[str]:
         """A reading in which some rows are refused, if there is one; what is told of it."""
         self.caplog.clear()
         if fresh:
             self.image.columns[Kind.FLOAT][:] = values
             self.image.quality[:], self.image.reason[:], self.image.received[:] = Quality.GOOD, 0, now
-            self.image.quality[list(bad)], self.image.reason[list(bad)] = Quality.BAD, REFUSED
+            self.image.quality[list(bad)], self.image.reason[list(bad)] = quality, reason
             self.core.take(0)
         self.core.derive(now)
         self.turned = self.quality_log.look(now)
@@ -106,6 +116,28 @@ def test_a_tag_that_flaps_is_counted_and_told_once_a_minute(skid: Skid) -> None:
     again = "WARNING bad or stale again in the last minute: T3 {} times"
     assert warnings == [told, again.format(29), told, again.format(29), told, again.format(29), told]
     assert skid.look(201 + MINUTE_S) == [again.format(9), "INFO T3 is good again"]
+
+
+def test_an_uncertain_value_that_is_published_is_marked_once_a_minute(skid: Skid) -> None:
+    skid.look(0)
+    warnings: list[str] = []
+    for turn in range(90):
+        rows = [3] if turn % 3 else []
+        entries = skid.look(1 + turn, *rows, quality=Quality.UNCERTAIN, reason=INACCURATE)
+        assert skid.turned == 0
+        warnings += [entry for entry in entries if entry.startswith("WARNING")]
+    said = "WARNING T3 is uncertain, and published all the same: the server says UncertainSensorNotAccurate"
+    assert warnings == [said, said]
+
+
+def test_a_marked_value_that_turns_stale_is_told_at_once(skid: Skid) -> None:
+    skid.look(0)
+    skid.look(1, 3, quality=Quality.UNCERTAIN, reason=INACCURATE)
+    stale = skid.look(2, 3, quality=Quality.STALE, reason=LAST_USABLE)
+    assert stale == ["WARNING T3 is stale: the server says UncertainLastUsableValue"]
+    assert skid.turned == 1
+    assert skid.look(3, 3, quality=Quality.UNCERTAIN, reason=INACCURATE) == []
+    assert skid.look(4) == ["INFO T3 is good again"]
 
 
 def test_a_new_plan_tells_nothing_anew(skid: Skid) -> None:
