@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
-from urllib.parse import quote
 
 from platformdirs import user_state_path
 from rich.console import Console
@@ -25,6 +24,7 @@ from engine.cli.screen import console_for, log_to
 from engine.cli.session import Session
 from engine.cli.view import LiveView, PlainView
 from engine.engine import Engine, engine_name
+from engine.file_names import file_name
 from engine.runs.archive_files import ArchiveFiles
 from engine.runs.archive_folder import ArchiveError, ArchiveFolder, ArchiveRule
 from engine.store import Store, StoreError
@@ -129,7 +129,7 @@ def _state(session: Session) -> Path:
 
 
 def _file_name(skid: Skid) -> str:
-    return quote(engine_name(skid), safe=" ")
+    return file_name(engine_name(skid))
 
 
 def _uplinks(session: Session, engine: Engine) -> list[Uplink]:

@@ -40,6 +40,12 @@ def uod(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def uod_of_a_long_name(uod: Path) -> Path:
+    uod.write_text(uod.read_text().replace("uod: Outbox", f"uod: {40 * '過濾'}"))
+    return uod
+
+
 @asynccontextmanager
 async def skidlink(uod: Path, *options: str | Path) -> AsyncGenerator[asyncio.subprocess.Process]:
     process = await asyncio.create_subprocess_exec(
@@ -108,3 +114,13 @@ async def skidlink_after(
     await said(first, "simulated bus: up")
     async with skidlink(uod, *options) as second:
         yield second
+
+
+async def test_a_name_longer_than_a_file_name_can_be_has_its_outbox_and_its_archives(
+    uod_of_a_long_name: Path,
+) -> None:
+    async with skidlink(uod_of_a_long_name, "--aggregator", "127.0.0.1:9") as process:
+        await said(process, "simulated bus: up")
+    kept = uod_of_a_long_name.with_name("outbox")
+    (store,) = kept.glob("*.sqlite3")
+    assert [folder.name for folder in (kept / "archives").iterdir()] == [store.stem]
