@@ -16,6 +16,7 @@ from engine.core.core import Core
 from engine.counters import CounterTags
 from engine.links import Link
 from engine.outputs import Outputs
+from engine.outputs.endings import Ending, in_sentences
 from engine.runs.archive_files import ArchiveFiles
 from engine.runs.control import Runs
 from engine.runs.instructions import InstructionSource, NoInstructions
@@ -74,6 +75,8 @@ class Engine:
         self._counters = CounterTags(skid.counters, self.links, lambda: self.scan.counted() | self.runs.counted())
         self._statuses = StatusTags(self.links)
         self._outbox_status = ""
+        self.endings: Sequence[Ending] = ()
+        """What the outputs were made when `run` ended."""
         set_idle(self.scan.core)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -178,9 +181,11 @@ class Engine:
 
     async def _make_safe(self) -> None:
         self.outputs.make_safe()
-        unsafe = await self.outputs.settled(SAFE_WITHIN_S)
-        if unsafe:
-            log.error("not known to be safe: %s; look at the skid", ", ".join(unsafe))
+        await self.outputs.settled(SAFE_WITHIN_S)
+        self.endings = self.outputs.endings()
+        for end, sentence in in_sentences(self.endings):
+            if not end.is_known:
+                log.error("outputs at the end: %s", sentence)
 
 
 def _ended(task: asyncio.Task[Any]) -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.table import Table
 from rich.text import Text
 
 from drivers.contract import DriverError, Identifies, Image, Quality, Value
 from drivers.registry import driver_class
-from engine.cli.screen import console_for, log_to
+from engine.cli.screen import Grid, console_for, log_to, plain, tell, tell_json, tell_result
 from engine.cli.view import STYLES, number
 from engine.core.core import Core
 from engine.core.spec import FromExpression, FromPoint
@@ -47,20 +45,20 @@ def check_uod(file: Path, overrides: Sequence[str], *, online: bool, as_json: bo
     if online and reading.skid is not None:
         screen = console_for(sys.stderr)
         log_to(screen)
-        with screen.status(f"reading every point of {reading.skid.name} once"):
+        with screen.status(plain(f"reading every point of {reading.skid.name} once")):
             rows, troubles, identities = asyncio.run(read_once(reading.skid))
     if as_json:
         _print_json(reading, rows, troubles, identities)
     else:
         print_faults(reading)
         if reading.skid is not None:
-            sys.stdout.write(summary(reading.skid) + "\n")
+            tell_result(summary(reading.skid))
         for trouble in troubles:
-            sys.stderr.write(trouble + "\n")
+            tell(trouble)
         if rows:
             _print_points(rows)
         for name, said in identities.items():
-            sys.stdout.write(f"{name}: {said}\n")
+            tell_result(f"{name}: {said}")
     unread = any(row.quality in {Quality.BAD.name.lower(), Quality.STALE.name.lower()} for row in rows)
     return 1 if reading.skid is None or troubles or unread else 0
 
@@ -68,9 +66,9 @@ def check_uod(file: Path, overrides: Sequence[str], *, online: bool, as_json: bo
 def print_faults(reading: Reading) -> None:
     """All faults, one a line, on the standard error."""
     for fault in reading.faults:
-        sys.stderr.write(f"{fault}\n")
+        tell(str(fault))
     if reading.errors:
-        sys.stderr.write(f"{_count(len(reading.errors), 'error')}, {_count(len(reading.warnings), 'warning')}\n")
+        tell(f"{_count(len(reading.errors), 'error')}, {_count(len(reading.warnings), 'warning')}")
 
 
 async def read_once(skid: Skid) -> tuple[list[PointRow], list[str], dict[str, str]]:
@@ -144,7 +142,7 @@ def _count(number: int, what: str) -> str:
 
 
 def _print_points(rows: Sequence[PointRow]) -> None:
-    table = Table("tag", "device", "raw", "value", "unit", "quality", "why")
+    table = Grid("tag", "device", "raw", "value", "unit", "quality", "why")
     for column in (2, 3):
         table.columns[column].justify = "right"
         table.columns[column].overflow = "fold"  # a number that is cut is another number
@@ -165,11 +163,11 @@ def _print_json(
         "points": [asdict(row) for row in rows],
         "identities": dict(identities),
     }
-    sys.stdout.write(json.dumps(answer, indent=2, default=str) + "\n")
+    tell_json(answer)
 
 
 def print_schema() -> None:
     """The JSON schema of a UOD, on the standard output."""
     from engine.uod.schema import uod_schema
 
-    sys.stdout.write(json.dumps(uod_schema(), indent=2) + "\n")
+    tell_json(uod_schema())

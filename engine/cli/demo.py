@@ -6,11 +6,9 @@ import asyncio
 import sys
 from importlib.resources import as_file, files
 
-from rich.table import Table
-
 from engine.cli.check import print_faults
 from engine.cli.run import run_skid, stop_on_signals
-from engine.cli.screen import console_for
+from engine.cli.screen import Grid, console_for, tell
 from engine.cli.session import Session
 from engine.engine import Engine
 from engine.uod.reader import read_uod
@@ -26,7 +24,7 @@ def run_demo(session: Session) -> int:
     try:
         return asyncio.run(_demo(session))
     except SkidError as error:
-        sys.stderr.write(f"{error}\n")
+        tell(str(error))
         return 1
 
 
@@ -68,7 +66,7 @@ def run_simulated_skid(opcua_port: int, modbus_port: int, duration_s: float | No
     try:
         asyncio.run(_serve(opcua_port, modbus_port, duration_s))
     except SkidError as error:
-        sys.stderr.write(f"{error}\n")
+        tell(str(error))
         return 1
     return 0
 
@@ -87,7 +85,7 @@ async def _serve(opcua_port: int, modbus_port: int, duration_s: float | None) ->
 
 
 def _announce(skid: Skid) -> None:
-    table = Table("bus", "name", "address", "type", "unit", "access")
+    table = Grid("bus", "name", "address", "type", "unit", "access")
     for row in address_map():
         table.add_row(row.bus, row.name, row.address, row.type, row.unit, row.access)
     console = console_for(sys.stdout)

@@ -6,11 +6,9 @@ import json
 import sys
 from dataclasses import asdict, dataclass
 
-from rich.table import Table
-
 from drivers.contract import DriverError, Options, Writes
 from drivers.registry import driver_class, driver_paths
-from engine.cli.screen import console_for
+from engine.cli.screen import Grid, console_for, tell, tell_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +47,12 @@ def list_drivers(*, as_json: bool) -> int:
         keys = _keys(found.DeviceOptions), _keys(found.PointOptions)
         rows.append(DriverRow(name, path, issubclass(found, Writes), *keys))
     if as_json:
-        sys.stdout.write(json.dumps({"drivers": [asdict(row) for row in rows], "broken": broken}, indent=2) + "\n")
+        tell_json({"drivers": [asdict(row) for row in rows], "broken": broken})
     else:
-        table = Table("driver", "writes", "keys of a device", "keys of a tag", box=None, padding=(0, 2, 1, 0))
+        table = Grid("driver", "writes", "keys of a device", "keys of a tag", box=None, padding=(0, 2, 1, 0))
         for row in rows:
             table.add_row(row.name, "yes" if row.writes else "no", _text(row.device_keys), _text(row.tag_keys))
         console_for(sys.stdout).print(table)
         for message in broken:
-            sys.stderr.write(message + "\n")
+            tell(message)
     return 1 if broken else 0

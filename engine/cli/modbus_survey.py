@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table as Grid
 
 from drivers.contract import DriverError
 from drivers.modbus.address import Reach, place, reach
@@ -23,7 +22,7 @@ from drivers.modbus.pdu import Table
 from drivers.modbus.register_map import read_map
 from drivers.modbus.survey import Found, Survey
 from drivers.registry import driver_class
-from engine.cli.screen import console_for
+from engine.cli.screen import UNCUT, Grid, console_for, tell, tell_result
 from engine.uod.reader import read_uod
 from engine.uod.units import UnitError, parse_unit
 from uod_examples.skid.replay import ReplayError, replay
@@ -34,7 +33,7 @@ def run(work: Coroutine[Any, Any, int]) -> int:
     try:
         return asyncio.run(work)
     except DriverError as error:
-        sys.stderr.write(f"{error}\n")
+        tell(str(error))
         return 1
 
 
@@ -77,15 +76,15 @@ async def scan(link: str, ids: str, last: int, requests: int, timeout_ms: int, d
     _print_found(found, last)
     if dump:
         await asyncio.to_thread(dump.write_text, dumped(survey.link.name, cells), encoding="utf-8")
-        sys.stderr.write(f"kept in {dump}; replay it: skidlink modbus replay {dump}\n")
+        tell(f"kept in {dump}; replay it: skidlink modbus replay {dump}")
     doubtful = [str(each.device_id) for each in answering if each.is_doubtful]
     if doubtful:
-        sys.stderr.write(
+        tell(
             f"{survey.link.name}: left out, as every question to them is answered with exception 04 (device failure): "
-            f"device ids {', '.join(doubtful)}; some servers say that of ids that nobody has\n"
+            f"device ids {', '.join(doubtful)}; some servers say that of ids that nobody has"
         )
     elif not found:
-        sys.stderr.write(f"{survey.link.name}: no device answers under {ids}: try a longer --timeout-ms\n")
+        tell(f"{survey.link.name}: no device answers under {ids}: try a longer --timeout-ms")
     return 0 if found else 1
 
 
@@ -167,7 +166,8 @@ def run_replay(file: Path, port: int) -> int:
 
     def ready(port: int, device_ids: list[int]) -> None:
         ids = ", ".join(map(str, device_ids))
-        sys.stdout.write(f"Modbus TCP 127.0.0.1:{port}, device ids {ids}\nCtrl-C ends\n")
+        tell_result(f"Modbus TCP 127.0.0.1:{port}, device ids {ids}")
+        tell_result("Ctrl-C ends")
         sys.stdout.flush()
 
     try:
@@ -175,7 +175,7 @@ def run_replay(file: Path, port: int) -> int:
     except KeyboardInterrupt:
         return 0
     except (ReplayError, OSError, RuntimeError) as error:
-        sys.stderr.write(f"{error}\n")
+        tell(str(error))
     return 1
 
 
@@ -191,9 +191,9 @@ def import_map(file: Path, device: str, base: int, table: Table) -> int:
     try:
         found = read_map(_text(file.read_bytes()), device, base=base, table=table)
     except (OSError, DriverError) as error:
-        sys.stderr.write(f"{file}: {error}\n")
+        tell(f"{file}: {error}")
         return 1
-    sys.stdout.write("tags:\n")
+    tell_result("tags:")
     for name, keys in found.tags.items():
         try:
             parse_unit(keys.get("unit"))
@@ -201,12 +201,12 @@ def import_map(file: Path, device: str, base: int, table: Table) -> int:
             found.remarks.append(f"line {found.lines[name]} ({name}): {error}; it was left out")
             del keys["unit"]
         rest = ", ".join(f"{key}: {_scalar(value)}" for key, value in keys.items())
-        sys.stdout.write(f"  {_scalar(name)}: {{{rest}}}\n")
+        tell_result(f"  {_scalar(name)}: {{{rest}}}", most=UNCUT)
     for remark in found.remarks:
-        sys.stderr.write(f"{file}: look: {remark}\n")
+        tell(f"{file}: look: {remark}")
     for fault in found.faults:
-        sys.stderr.write(f"{file}: left out: {fault}\n")
-    sys.stderr.write(f"{len(found.tags)} tags, {len(found.faults)} rows left out, {len(found.remarks)} to look at\n")
+        tell(f"{file}: left out: {fault}")
+    tell(f"{len(found.tags)} tags, {len(found.faults)} rows left out, {len(found.remarks)} to look at")
     return 1 if found.faults else 0
 
 

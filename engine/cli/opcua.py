@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 from pathlib import Path
@@ -48,6 +47,7 @@ def browse(
     from drivers.contract import LinkError
     from drivers.opcua.browse import uod_lines
     from drivers.opcua.options import DeviceOptions
+    from engine.cli.screen import UNCUT, tell, tell_json, tell_result
 
     keys = {
         "endpoint": endpoint if "://" in endpoint else f"opc.tcp://{endpoint}",
@@ -70,13 +70,14 @@ def browse(
         _fail(str(error))
     chosen = tree.find(find) if find else list(tree.root.walk())
     if as_json:
-        sys.stdout.write(json.dumps([_as_dict(tree, entry) for entry in chosen], indent=2, ensure_ascii=False) + "\n")
+        tell_json([_as_dict(tree, entry) for entry in chosen])
     elif uod:
-        sys.stdout.write("\n".join(["tags:", *uod_lines(tree, chosen, device)]) + "\n")
+        for line in ("tags:", *uod_lines(tree, chosen, device)):
+            tell_result(line, most=UNCUT)
     else:
         _show(tree, chosen, as_paths=bool(find))
     if tree.cut_off:
-        sys.stderr.write(f"there are more than {limit} nodes: name a PATH further down, or raise --limit\n")
+        tell(f"there are more than {limit} nodes: name a PATH further down, or raise --limit")
     if find and not chosen:
         _fail(f"no node below {path} fits {find!r}")
 
@@ -84,6 +85,7 @@ def browse(
 async def _look(options: Any, path: str, depth: int, limit: int) -> Tree:
     from drivers.opcua.browse import browse as browse_nodes
     from drivers.opcua.link import Link
+    from engine.cli.screen import tell
 
     began = said = time.monotonic()
 
@@ -92,7 +94,7 @@ async def _look(options: Any, path: str, depth: int, limit: int) -> Tree:
         now = time.monotonic()
         if now - began > SILENT_S and now - said > 1:
             said = now
-            sys.stderr.write(f"{count} nodes so far\n")
+            tell(f"{count} nodes so far")
 
     link = Link(options.endpoint, options.timeout_ms / 1000, options.access)
     try:
@@ -103,15 +105,12 @@ async def _look(options: Any, path: str, depth: int, limit: int) -> Tree:
 
 
 def _show(tree: Tree, entries: list[Entry], *, as_paths: bool) -> None:
-    from rich.table import Table
+    from engine.cli.screen import Grid, console_for
 
-    from engine.cli.screen import console_for
-
-    table = Table("node", "type", "access", "value", "id", box=None, padding=(0, 2, 0, 0))
+    table = Grid("node", "type", "access", "value", "id", box=None, padding=(0, 2, 0, 0))
     for entry in entries:
         name = entry.path if as_paths else "  " * entry.depth + str(entry.step)
-        cells = (name, entry.type, entry.access, entry.value, tree.node_text(entry))
-        table.add_row(*(cell.replace("[", "\\[") for cell in cells))
+        table.add_row(name, entry.type, entry.access, entry.value, tree.node_text(entry))
     console_for(sys.stdout).print(table)
 
 
@@ -126,5 +125,7 @@ def _as_dict(tree: Tree, entry: Entry) -> dict[str, Any]:
 
 
 def _fail(message: str) -> NoReturn:
-    sys.stderr.write(message + "\n")
+    from engine.cli.screen import tell
+
+    tell(message)
     raise typer.Exit(1)

@@ -8,6 +8,7 @@ import logging
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import FrameType
@@ -20,11 +21,13 @@ from rich.live import Live
 from drivers.contract import DriverError
 from engine.cli.check import print_faults
 from engine.cli.loop import LoopName, NoLoopError, run_in
-from engine.cli.screen import console_for, log_to
+from engine.cli.screen import console_for, log_to, tell
 from engine.cli.session import Session
 from engine.cli.view import LiveView, PlainView
 from engine.engine import Engine, engine_name
 from engine.file_names import file_name
+from engine.floods import Flood
+from engine.outputs.endings import in_sentences
 from engine.runs.archive_files import ArchiveFiles
 from engine.runs.archive_folder import ArchiveError, ArchiveFolder, ArchiveRule
 from engine.store import Store, StoreError
@@ -39,6 +42,8 @@ log = logging.getLogger("skidlink.cli")
 
 DRAW_EVERY_S = 0.25
 PRINT_EVERY_S = 1.0
+MOST_FAILURES = 3
+"""So often a live table begins anew."""
 
 Operator = Callable[[Engine], Coroutine[Any, Any, None]]
 """Somebody who works the skid while the engine runs, as in the demo."""
@@ -53,7 +58,7 @@ def run_uod(file: Path, overrides: Sequence[str], session: Session, loop: LoopNa
     try:
         return run_in(loop, run_skid(reading.skid, session))
     except NoLoopError as error:
-        sys.stderr.write(f"{error}\n")
+        tell(str(error))
         return 1
 
 
@@ -73,7 +78,7 @@ async def run_skid(skid: Skid, session: Session, operator: Operator | None = Non
     gc.freeze()
     stop = asyncio.Event()
     stop_on_signals(stop)
-    helpers = [asyncio.create_task(_show(engine, session, console), name="view")]
+    helpers = [asyncio.create_task(keep_showing(engine, session, console), name="views")]
     if operator:
         helpers.append(asyncio.create_task(operator(engine), name="operator"))
     if session.duration_s is not None:
@@ -86,6 +91,9 @@ async def run_skid(skid: Skid, session: Session, operator: Operator | None = Non
         for result in await asyncio.gather(*helpers, return_exceptions=True):
             if isinstance(result, Exception):
                 log.error("%s", result, exc_info=result)
+    for end, sentence in in_sentences(engine.endings):
+        if end.is_known and not session.shows_table:  # the last table has it, and the engine has logged the others
+            log.info("outputs at the end: %s", sentence)
     counters, timing = engine.scan.counters, engine.scan.timing
     log.info("ended after %d ticks, %d overrun, %d changes", counters.ticks, counters.overruns, counters.changes)
     for name in TIMED:
@@ -148,20 +156,48 @@ def _uplinks(session: Session, engine: Engine) -> list[Uplink]:
     return uplinks
 
 
-async def _show(engine: Engine, session: Session, console: Console) -> None:
-    """Draw the live table, or print lines, until cancelled."""
-    if session.prints_messages:
-        return
-    if session.shows_table:
-        view = LiveView(engine)
-        with Live(console=console, auto_refresh=False, screen=False) as live:
+async def keep_showing(engine: Engine, session: Session, console: Console) -> None:
+    """Show the skid until cancelled. A view that fails says so and begins anew; a table that fails again and again
+    gives way to lines. Whatever it does, the engine runs on."""
+    failures, flood = 0, Flood()
+    while not session.prints_messages:
+        lines = not session.shows_table or failures >= MOST_FAILURES
+        view = asyncio.create_task(_print_lines(engine) if lines else _draw_table(engine, console), name="view")
+        try:
+            await asyncio.wait({view})
+        finally:
+            view.cancel()
+            await asyncio.gather(view, return_exceptions=True)
+            error = None if view.cancelled() else view.exception()
+            if error is not None and flood.passes("view", time.monotonic()):
+                log.error("the view failed and begins anew; the engine runs on", exc_info=error)
+        failures += 1
+        await asyncio.sleep(PRINT_EVERY_S)
+
+
+async def _draw_table(engine: Engine, console: Console) -> None:
+    """Draw the live table until cancelled; what it shows last is how the outputs were left."""
+    view = LiveView(engine)
+    with Live(console=console, auto_refresh=False, screen=False) as live:
+        try:
             while True:
                 live.update(view.draw(console), refresh=True)
                 await asyncio.sleep(DRAW_EVERY_S)
+        except asyncio.CancelledError:
+            live.update(view.draw(console, ended=True), refresh=True)
+            raise
+
+
+async def _print_lines(engine: Engine) -> None:
+    """Print a line for each change until cancelled; the last lines say how the outputs were left."""
     plain = PlainView(engine)
-    while True:
-        await asyncio.sleep(PRINT_EVERY_S)
+    try:
+        while True:
+            await asyncio.sleep(PRINT_EVERY_S)
+            plain.print_changes()
+    except asyncio.CancelledError:
         plain.print_changes()
+        raise
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:

@@ -13,6 +13,7 @@ from engine.backoff import backoff_s
 from engine.core.core import Core
 from engine.links import Link
 from engine.outputs.control import ControlWatch
+from engine.outputs.endings import Ending, endings_of
 from engine.outputs.feedback import Feedback
 from engine.outputs.heartbeat import Heartbeat
 from engine.outputs.interlock import Interlock, Interlocks
@@ -145,6 +146,10 @@ class Outputs:
             for tag, output in self._outputs.items()
             if output.sent or (output.accepted is None and output.wanted is not None)
         ]
+
+    def endings(self) -> Sequence[Ending]:
+        """What each output is now, as far as it is known."""
+        return endings_of(list(self._outputs.values()))
 
     def tick(self, core: Core, now: float) -> None:
         """Once a tick, when the expressions have been computed: see to all that moves, watches or beats by itself."""
