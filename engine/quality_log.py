@@ -97,6 +97,8 @@ class QualityLog:
 
     def _tell(self, turned: NDArray[np.intp], now: float) -> None:
         told = self._until[turned] > now
+        if self._more[turned[~told]].any():
+            self._tell_the_rest(now)  # a minute is over; what turns now belongs to the next one
         self._more[turned[told]] += 1
         rows = turned[~told]
         self._until[rows] = now + MINUTE_S

@@ -186,6 +186,7 @@ class Scan:
         self.timing.add((self._late, begun, looked, converted, controlled, derived, compared, packed, ended))
         if not self.counters.ticks % AT_ONCE:
             self.timing.sort_in()
+        if now >= self._flood.due:
             for subject, count in self._flood.take_held_back(now).items():
                 log.warning("%s %d more times in a minute", subject, count)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from drivers.simulated import Simulated, SimulatedDevice, SimulatedPoint
 from engine import links, state_log
 from engine.core.core import Core
 from engine.engine import Engine
-from engine.floods import MINUTE_S, TOLD_A_MINUTE, Flood
+from engine.floods import MINUTE_S, MOST_SUBJECTS, TOLD_A_MINUTE, Flood
 from engine.links import DeviceState, Link
 from engine.statuses import StatusTags, status_name, status_tag
 from engine.uod.reader import read_uod
@@ -216,6 +217,31 @@ def test_a_minute_that_is_over_holds_nothing_back_and_forgets_nothing() -> None:
     flood = Flood(told_a_minute=1)
     assert [flood.passes("pump", now) for now in (0, 1, MINUTE_S, MINUTE_S + 1)] == [True, False, True, False]
     assert flood.take_held_back(2 * MINUTE_S) == {"pump": 2}
+
+
+def test_a_count_is_of_its_own_minute_also_where_the_next_one_has_begun() -> None:
+    flood = Flood(told_a_minute=1)
+    assert [flood.passes("pump", now) for now in (0, 1, 2, MINUTE_S + 1, MINUTE_S + 2)] == [
+        True, False, False, True, False,
+    ]  # fmt: skip
+    assert flood.due == MINUTE_S
+    assert flood.take_held_back(MINUTE_S + 3) == {"pump": 2}, "two in the first minute"
+    assert flood.due == 2 * MINUTE_S + 1
+    assert flood.take_held_back(2 * MINUTE_S) == {}
+    assert flood.take_held_back(2 * MINUTE_S + 1) == {"pump": 1}, "one in the second"
+    assert flood.due == math.inf
+
+
+def test_subjects_of_outside_are_bounded_and_none_is_lost() -> None:
+    flood = Flood(told_a_minute=1)
+    for number in range(3 * MOST_SUBJECTS):
+        flood.passes(f"device {number}", 0)
+        flood.passes(f"device {number}", 1)
+    counts = flood.take_held_back(MINUTE_S)
+    assert len(counts) == MOST_SUBJECTS + 1
+    assert counts["others"] == 2 * 2 * MOST_SUBJECTS - 1, "all but the first of them"
+    assert flood.passes("device 2999", MINUTE_S), "there is room again"
+    assert flood.take_held_back(3 * MINUTE_S) == {}
 
 
 def test_the_status_of_a_device_is_a_tag_that_follows_its_state() -> None:

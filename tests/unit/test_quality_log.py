@@ -104,6 +104,19 @@ def test_of_a_device_that_does_not_answer_its_state_is_in_the_error_log_already(
     ]
 
 
+def test_a_tag_that_turns_bad_as_its_minute_ends_is_counted_within_that_minute(skid: Skid) -> None:
+    skid.look(0)
+    assert skid.look(1, 3) == ["WARNING T3 is bad: the device refuses: illegal data address"]
+    skid.look(2)
+    assert skid.look(3, 3) == []
+    skid.look(60.5)
+    assert skid.look(61.2, 3) == [
+        "WARNING bad or stale again in the last minute: T3 1 times",
+        "WARNING T3 is bad: the device refuses: illegal data address",
+    ]
+    assert skid.look(130, 3) == [], "nothing of the first minute is told again"
+
+
 def test_a_tag_that_flaps_is_counted_and_told_once_a_minute(skid: Skid) -> None:
     skid.look(0)
     warnings = [
