@@ -72,7 +72,7 @@ class Engine:
             instructions or NoInstructions(), archive,
         )  # fmt: skip
         self.scan = Scan((*skid.tags, *SYSTEM_TAGS), self.links, skid.tick_s, self._send, self)
-        self._counters = CounterTags(skid.counters, self.links, lambda: self.scan.counted() | self.runs.counted())
+        self._counters = CounterTags(skid.counters, self.links, self._counted)
         self._statuses = StatusTags(self.links)
         self._outbox_status = ""
         self.endings: Sequence[Ending] = ()
@@ -160,6 +160,10 @@ class Engine:
     def end_tick(self, core: Core, now: float, unix: float) -> None:
         self.outputs.tick(core, now)
         self.runs.end_tick(now, unix)
+
+    def _counted(self) -> dict[str, float]:
+        """What is counted on no link."""
+        return self.scan.counted() | self.runs.counted() | self.outputs.counted()
 
     def _send(self, item: TagsFrame | EngineMessage) -> None:
         for uplink in self.uplinks:

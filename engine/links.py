@@ -121,6 +121,10 @@ class Link:
         self._wishes[row] = value
         self._woken.set()
 
+    def has_wish(self, row: int) -> bool:
+        """Whether a value for this row has not gone out yet."""
+        return row in self._wishes
+
     def forget_wishes(self, rows: Iterable[int]) -> None:
         """Drop what has not been written: nobody may find it done after an outage."""
         for row in rows:

@@ -29,35 +29,52 @@ class Feedback:
         self._told: Value | None = None
         self._since: float | None = None
 
-    def compare(self, told: Value | None, shown: Value | None, kind: Kind, now: float) -> None:
+    @property
+    def deviates(self) -> bool:
+        """Whether it shows something else now, and has done so for too long."""
+        return self.alarmed and self._since is not None
+
+    @property
+    def deviates_since(self) -> float | None:
+        """Since when (monotonic seconds) it has shown something else, once that is an alarm."""
+        return self._since if self.alarmed else None
+
+    def compare(self, told: Value | None, shown: Value | None, kind: Kind, now: float, *, asked: bool) -> bool:
         """Look at what is `shown` of what was `told`, both in the unit of their tags; None: not known.
 
-        `kind` is that of the raw value that was written.
+        `kind` is that of the raw value that was written; `asked` whether somebody has asked for it, else the engine
+        wants it. Returns True when this raises the alarm.
         """
         if told != self._told or told is None or shown is None:
             self._told, self._since = told, None
         if told is None or shown is None:
-            return
+            return False
         if self.agree(told, shown, kind):
             self._since = None
             if self.alarmed:
                 self.alarmed = False
                 log.warning("%s: %s shows %s again, as was set", self._tag.name, self.spec.tag, shown)
-            return
+            return False
         if self._since is None:
             self._since = now
-        if now - self._since > self.spec.after_s and not self.alarmed:
-            self.alarmed = True
-            log.error(
-                "%s was set to %s, but %s has shown something else for %g s, now %s; look at the device, or give "
-                "%s a feedback_tolerance",
-                self._tag.name,
-                told,
-                self.spec.tag,
-                self.spec.after_s,
-                shown,
-                self._tag.name,
-            )
+        if now - self._since <= self.spec.after_s or self.alarmed:
+            return False
+        self.alarmed = True
+        log.error("%s", self._alarm(told, shown, asked=asked))
+        return True
+
+    def _alarm(self, told: Value, shown: Value, *, asked: bool) -> str:
+        name, is_itself = self._tag.name, self.spec.tag == self._tag.name
+        by = "its device" if is_itself else self.spec.tag
+        what = f"{name} was set to {told}, but {by} has shown something else for {self.spec.after_s:g} s, now {shown}"
+        if not is_itself:
+            hint = f"look at the device, or give {name} a feedback_tolerance"
+        elif self._tag.choices:
+            hint = "somebody else has changed it, or the device resets it by itself, which momentary: true allows"
+        else:
+            hint = "somebody else has changed it, the device has restarted, or it rounds, as feedback_tolerance allows"
+        then = "ask for it again if it is still wanted" if asked else "its safe value is written again"
+        return f"{what}; {hint}; {then}" if is_itself or not asked else f"{what}; {hint}"
 
     def agree(self, told: Value, shown: Value, kind: Kind) -> bool:
         """Whether two values are the same, but for the tolerance."""

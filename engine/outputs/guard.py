@@ -7,18 +7,20 @@ import logging
 import math
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 
 from engine.backoff import backoff_s
 from engine.core.core import Core
 from engine.links import Link
+from engine.outputs.assembly import heartbeats_of, number_of, outputs_of
 from engine.outputs.control import ControlWatch
 from engine.outputs.endings import Ending, endings_of
-from engine.outputs.feedback import Feedback
 from engine.outputs.heartbeat import Heartbeat
-from engine.outputs.interlock import Interlock, Interlocks
+from engine.outputs.interlock import Interlocks
 from engine.outputs.output import Output, OutputRefusedError, Value
 from engine.outputs.ramp import Ramp
+from engine.outputs.watch import OutputWatch
 from engine.uod.skid import Skid
 
 log = logging.getLogger("skidlink.engine.outputs")
@@ -27,8 +29,6 @@ KEEP_S = 2.0
 """An outage up to this long is a blink: the outputs are written again as they were."""
 LONGEST_WAIT_S = 10.0
 """Between two tries to get a safe value accepted."""
-LOOK_EVERY_S = 0.25
-"""How often feedbacks are looked at, and statuses are told."""
 
 
 class Outputs:
@@ -45,20 +45,14 @@ class Outputs:
         """`show` is called with tag, value and reason for an output that is never read, so that its tag tells what
         its device has accepted, and for the tags that tell why; value None: not known. `is_controlled` tells whether
         anybody could give a command now."""
-        found = _made(skid, links)
-        beats = [
-            Heartbeat(spec, skid.tags[spec.tag], links[spec.link], skid.links[spec.link].points[spec.row].device)
-            for spec in skid.heartbeats
-        ]
+        found, beats = outputs_of(skid, links), heartbeats_of(skid, links)
         self._outputs = {output.tag.name: output for output in found}
         self._at = {(output.spec.link, output.spec.row): output for output in found}
         self._heartbeats = {(beat.spec.link, beat.spec.row): beat for beat in beats}
         self._interlocked = [(output, output.interlock) for output in found if output.interlock]
         self._interlocks = Interlocks([interlock for _, interlock in self._interlocked])
         self._ramped = [(output, output.ramp) for output in found if output.ramp]
-        self._with_feedback = [(output, output.feedback) for output in found if output.feedback]
-        self._with_status = {output.spec.status: output for output in found if output.spec.status is not None}
-        self._shown = dict.fromkeys(self._with_status, "")
+        self._watch = OutputWatch(found, self._drive, show)
         self._show_tag = show
         self._clock = clock
         self._progress = asyncio.Event()
@@ -66,7 +60,6 @@ class Outputs:
         """output -> what was wanted of it before the pause"""
         self._again: dict[str, float] = {}
         """output whose safe value was refused -> when it is tried again"""
-        self._look_due = -math.inf
         self._control = ControlWatch(is_controlled, skid.safe_after_s, clock())
         self._devices: dict[str, list[Output]] = {}
         for output in found:
@@ -85,6 +78,27 @@ class Outputs:
         Raises `OutputRefusedError` when the tag is no output, the value breaks a rule, its interlock forbids it, its
         device cannot be reached, or nobody is in control. No interlock forbids a safe value.
         """
+        output, raw = self._checked(tag, value)
+        self._paused.pop(tag, None)
+        self._ask(output, value, raw)
+
+    def check(self, tag: str, value: Value) -> None:
+        """Raise what `wish` would raise now, and ask for nothing."""
+        self._checked(tag, value)
+
+    def is_busy(self, tag: str) -> bool:
+        """Whether somebody has asked for a value that has not gone out yet, and that another one would replace.
+
+        A ramp has none: a newer value is its new target.
+        """
+        output = self._outputs.get(tag)
+        return output is not None and output.asked and not output.ramp and output.link.has_wish(output.spec.row)
+
+    def is_moving(self, tag: str) -> bool:
+        """Whether an output is on a ramp."""
+        return tag in self._outputs and self._outputs[tag].moving
+
+    def _checked(self, tag: str, value: Value) -> tuple[Output, Value]:
         output = self._outputs.get(tag)
         if output is None:
             raise OutputRefusedError(f"{tag} is no output; outputs are: {', '.join(self._outputs) or 'none'}")
@@ -98,8 +112,11 @@ class Outputs:
             raise OutputRefusedError(f"{tag} is not allowed now: {output.forbidden}")
         if output.spec.safe_value is not None and self._control.is_lost:
             raise OutputRefusedError(f"{tag} stays at its safe value: no aggregator is connected")
-        self._paused.pop(tag, None)
-        self._ask(output, value, raw)
+        return output, raw
+
+    def counted(self) -> dict[str, float]:
+        """`OUTPUT_COUNTERS`, by name."""
+        return {name: float(value) for name, value in asdict(self._watch.counters).items()}
 
     def written(self, tag: str) -> bool | None:
         """Whether the device has taken what somebody has asked of an output last; None: it has not answered yet."""
@@ -115,7 +132,7 @@ class Outputs:
     def pause(self) -> None:
         """Ask for the safe value of every output that has one, and remember what was wanted for `resume`."""
         for tag, output in self._outputs.items():
-            if output.asked and output.wanted is not None and output.spec.safe_value is not None:
+            if output.asked and output.keeps and output.wanted is not None and output.spec.safe_value is not None:
                 self._paused[tag] = output.wanted
             self._secure(output, "a pause")
 
@@ -129,8 +146,13 @@ class Outputs:
             output = self._outputs[tag]
             if output.forbidden and not output.is_safe(value):
                 log.warning("%s stays at its safe value after the pause: %s", tag, output.forbidden)
+                continue
+            try:
+                raw = output.raw(value)
+            except OutputRefusedError:
+                log.exception("%s stays at its safe value after the pause: its device is not what it was", tag)
             else:
-                self._ask(output, value, output.raw(value))
+                self._ask(output, value, raw)
 
     async def settled(self, within_s: float) -> Sequence[str]:
         """Wait until what was asked for has been accepted; return the tags for which it was not."""
@@ -172,22 +194,7 @@ class Outputs:
             self._drive(self._outputs[tag])
         for beat in self._heartbeats.values():
             beat.tick(now)
-        if now >= self._look_due:
-            self._look_due = now + LOOK_EVERY_S
-            self._look_at_feedbacks(core, now)
-            self._tell_statuses()
-
-    def _look_at_feedbacks(self, core: Core, now: float) -> None:
-        for output, feedback in self._with_feedback:
-            shown = core.table.value(core.table.row_of(feedback.spec.tag))
-            feedback.compare(output.told(), shown, output.kind, now)
-
-    def _tell_statuses(self) -> None:
-        for tag, output in self._with_status.items():
-            status = output.status()
-            if status != self._shown[tag]:
-                self._shown[tag] = status
-                self._show_tag(tag, status, "")
+        self._watch.look(core, now)
 
     def _move(self, output: Output, ramp: Ramp, now: float) -> None:
         """Take the next step of a ramp, when the one before has been answered."""
@@ -201,19 +208,29 @@ class Outputs:
             log.exception("%s cannot go on to %r", output.tag.name, target)
             ramp.fall_back()
             return
-        if raw != output.accepted:
+        if raw != output.accepted or output.unwritten:
             self._send(output, output.value_of(raw) if ramp.moving else target, raw)
 
     # What an output is told
 
     def _ask(self, output: Output, value: Value, raw: Value) -> None:
-        """Let somebody have what he asks for, by a ramp where there is one."""
-        output.wanted, output.asked = value, True
+        """Let somebody have what he asks for, by a ramp where there is one. It is written, whatever the device holds:
+        it may have lost the value, or the writing itself may be what is wanted of it."""
+        output.wanted, output.asked, output.unwritten = value, True, True
         self._again.pop(output.tag.name, None)
         if output.ramp:
+            self._find_deviation(output, output.ramp)
             output.ramp.set_out(self._clock())
-        elif raw != (output.sent[1] if output.sent else output.accepted) and output.reachable:
+        elif output.reachable:
             self._send(output, value, raw)
+
+    @staticmethod
+    def _find_deviation(output: Output, ramp: Ramp) -> None:
+        """Begin where the device really is, if it has lost the value that it had accepted."""
+        since = output.feedback.deviates_since if output.feedback and not ramp.moving else None
+        shown = None if since is None else output.reading_since(since)
+        if shown is not None:
+            ramp.start(shown)
 
     def _make_safe(self, because: str) -> None:
         self._paused.clear()
@@ -230,6 +247,7 @@ class Outputs:
     def _want_safe(output: Output, because: str) -> None:
         safe = output.spec.safe_value
         output.wanted, output.asked, output.safe_because, output.refused = safe, False, because, 0
+        output.unwritten = False
 
     def _drive(self, output: Output) -> None:
         """Write what is wanted at once, whatever the device may hold."""
@@ -246,7 +264,7 @@ class Outputs:
             log.exception("%s cannot be driven to %r", output.tag.name, value)
 
     def _send(self, output: Output, value: Value, raw: Value) -> None:
-        output.sent = value, raw
+        output.sent, output.unwritten = (value, raw), False
         output.link.wish(output.spec.row, raw)
 
     # What the links tell
@@ -261,8 +279,8 @@ class Outputs:
         output.accepted = raw if refusal is None else None
         if refusal is not None and output.refused == 0:
             log.error("%s: %s refused %r: %s", output.tag.name, output.link.name, raw, refusal)
-        if output.sent is not None and output.sent[1] != raw:
-            return  # a newer value is on its way already
+        if output.sent is not None and output.link.has_wish(row):
+            return  # a newer one is on its way already
         value = output.wanted if output.sent is None else output.sent[0]
         output.sent = None
         if refusal is None:
@@ -335,7 +353,7 @@ class Outputs:
                 self._forget(output)
             if output.ramp:
                 self._find_ramp(output, output.ramp, output.reading_since(since), was_cut_off=was_cut_off)
-            if not (output.ramp and output.asked):
+            if not output.asked or (output.keeps and not output.ramp):
                 self._drive(output)
 
     def _forget(self, output: Output) -> None:
@@ -350,31 +368,10 @@ class Outputs:
         if shown is not None:
             ramp.start(shown)
         elif was_cut_off:
-            safe = _number(output.spec.safe_value)
+            safe = number_of(output.spec.safe_value)
             ramp.start(safe)
             self._write(output, safe)
         else:
             ramp.fall_back()
         if output.asked:
             ramp.set_out(self._clock())
-
-
-def _made(skid: Skid, links: Sequence[Link]) -> list[Output]:
-    """The outputs of a skid, with all that guards them."""
-    by_name = {tag.name: tag for tag in skid.tags}
-    found: list[Output] = []
-    for spec in skid.outputs:
-        tag = skid.tags[spec.tag]
-        ramp = None if spec.max_rate is None else Ramp(spec.max_rate, _number(spec.safe_value), skid.tick_s)
-        interlock = None if spec.allowed is None else Interlock(by_name[spec.allowed])
-        feedback = None if spec.feedback is None else Feedback(spec.feedback, tag)
-        device = skid.links[spec.link].points[spec.row].device
-        found.append(Output(spec, tag, links[spec.link], device, ramp=ramp, interlock=interlock, feedback=feedback))
-    return found
-
-
-def _number(safe_value: Value | None) -> float:
-    """The safe value of an output with a ramp, which always is a number: the check of the UOD sees to that."""
-    if safe_value is None or isinstance(safe_value, str):
-        raise TypeError(f"a ramp needs a number to start from, not {safe_value!r}")
-    return safe_value

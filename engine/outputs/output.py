@@ -46,6 +46,8 @@ class Output:
         self.safe_because = "nobody has asked for anything yet"
         self.sent: tuple[Value, Value] | None = None
         """What is on its way to the device, and the raw value for it; None: all that was sent has been answered."""
+        self.unwritten = False
+        """Somebody has asked, and nothing has been sent for it yet."""
         self.accepted: Value | None = None
         """The raw value that the device has taken since it could be reached; None: not known."""
         self.refused = 0
@@ -63,6 +65,11 @@ class Output:
     def moving(self) -> bool:
         """Whether it is on a ramp."""
         return self.ramp is not None and self.ramp.moving
+
+    @property
+    def keeps(self) -> bool:
+        """Whether its device keeps what is written, so that it may be written again after a blink or a pause."""
+        return not self.spec.momentary
 
     @property
     def forbidden(self) -> str:

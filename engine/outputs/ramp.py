@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Final
+
+LATE_TICKS: Final = 2.0
+"""A step covers no more than so many ticks, however late it is: a scan cycle that stood still is no leap."""
 
 
 class Ramp:
@@ -12,7 +16,7 @@ class Ramp:
         """`rate` is in units a second; `start` is where it is, as far as is known.
 
         A device that answers within `allowance_s`, which is one tick, does not slow the ramp down; a slower one does,
-        so that what has waited for it never comes as a leap.
+        so that what has waited for it never comes as a leap. A late tick slows it down, too: see `LATE_TICKS`.
         """
         self.rate = rate
         self.moving = False
@@ -39,7 +43,8 @@ class Ramp:
 
     def step(self, target: float, now: float) -> float:
         """Move on towards `target` by as much as the time since the last step allows; return the new position."""
-        most = self.rate * max(0.0, now - self._left_at)
+        passed = min(max(0.0, now - self._left_at), LATE_TICKS * self._allowance_s)
+        most = self.rate * passed
         self._left_at = now
         way = target - self.position
         # What lies within a millionth of a step is there: else the last step would be one of rounding errors.

@@ -53,6 +53,18 @@ class Writer(Protocol):
         """Ask for a value. Raises `OutputRefusedError`."""
         ...
 
+    def check(self, tag: str, value: Value) -> None:
+        """Raise what `wish` would raise now, and ask for nothing."""
+        ...
+
+    def is_busy(self, tag: str) -> bool:
+        """Whether a value that somebody has asked for has not gone out yet, so that another one would replace it."""
+        ...
+
+    def is_moving(self, tag: str) -> bool:
+        """Whether an output is on a ramp, of which a newer value is the new target."""
+        ...
+
     def written(self, tag: str) -> bool | None:
         """Whether the device has taken what was asked for last; None: it has not answered yet."""
         ...
@@ -141,7 +153,10 @@ class Halt:
 
 
 class Setting:
-    """Sets one output; it is over when the device has taken the value."""
+    """Sets one output; it is over when the device has taken the value.
+
+    It waits for its turn while an earlier value has not gone out, so that each of two lines in one tick is written.
+    """
 
     progress = None
     forcible = False
@@ -152,8 +167,16 @@ class Setting:
         self._value = value
         self._asked = False
 
+    @property
+    def gives_way(self) -> bool:
+        """Whether a newer value of the same command takes its place, as on a ramp; all others are written in turn."""
+        return self._asked and self._writer.is_moving(self._tag)
+
     def go_on(self, now: float) -> bool:  # noqa: ARG002
         if not self._asked:
+            if self._writer.is_busy(self._tag):
+                self._writer.check(self._tag, self._value)
+                return False
             self._writer.wish(self._tag, self._value)
             self._asked = True
         written = self._writer.written(self._tag)

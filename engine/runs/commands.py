@@ -205,7 +205,7 @@ class Commands:
             raise CommandError("there is no run any more to write it into")
         match line.asks:
             case Invoke(command=spec, argument=argument):
-                self._ongoing.make_room({spec.name} | spec.excludes, f"{line.text} was given")
+                self._ongoing.make_room(spec.name, spec.excludes, f"{line.text} was given")
                 self._ongoing.begin(Ongoing(line_id, line.text, self._activity_of(spec, argument), spec.name))
                 return False
             case Wait(seconds=seconds):

@@ -81,10 +81,12 @@ class AllOngoing:
             for one in self._all.values():
                 self._show(one)
 
-    def make_room(self, commands: Collection[str], why: str) -> None:
-        """Cancel what these commands have begun."""
+    def make_room(self, command: str, excluded: Collection[str], why: str) -> None:
+        """Cancel what this command and those that it excludes have begun, but for its own values that are being
+        written: whatever is asked for is written, each time."""
         for one in list(self._all.values()):
-            if one.command in commands:
+            gives_way = not isinstance(one.activity, Setting) or one.activity.gives_way
+            if one.command in excluded or (one.command == command and gives_way):
                 self._cancel(one, why)
 
     def cancel_all(self, why: str) -> None:

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from drivers.contract import Kind
 from engine.core.spec import Direction, FromEngine, TagSpec
 from engine.links import Counters
+from engine.outputs.watch import OUTPUT_COUNTERS
 from engine.runs.function_call import FUNCTION_COUNTERS
 from engine.scan import SCAN_COUNTERS
 from engine.uod.draft import Draft, findings_of, keys_of
@@ -32,7 +33,7 @@ class CounterTag(Strict):
     """The name of the device, or of any device of the link; without one it is the engine itself that is looked at."""
     counter: str
     """What is counted: timeouts, exceptions_02, round_trip_p99_ms, silent, broken, late_reads, ... with a device;
-    overruns, tick_p99_ms, late_p99_ms, derive_max_ms, slow_functions, ... without."""
+    overruns, tick_p99_ms, late_p99_ms, derive_max_ms, slow_functions, output_deviations, ... without."""
     deadband: Number = Field(default=0, ge=0)
     """Published when it changes by more than this."""
     republish_every_s: Number | None = Field(default=None, gt=0)
@@ -76,9 +77,8 @@ class CountedTags:
     def _find(self, path: Path, part: CounterTag) -> CounterSpec | None:
         """Where it is counted, and by what name: "reconnects" on a link, "pump.timeouts" of a device."""
         if not part.device:
-            return self._named(
-                path, part, None, {name: name for name in (*SCAN_COUNTERS, *FUNCTION_COUNTERS)}, "in the engine"
-            )
+            known = {name: name for name in (*SCAN_COUNTERS, *FUNCTION_COUNTERS, *OUTPUT_COUNTERS)}
+            return self._named(path, part, None, known, "in the engine")
         place = self._wiring.counted(part.device)
         if place is None:
             return None  # the device is at fault, and has been complained of

@@ -69,6 +69,7 @@ class Guards:
             read_back=tag.direction == "both",
             max_rate=None if tag.max_rate is None else float(tag.max_rate),
             allowed=_allowed(name) if _allowed(name) in self.interlocks else None,
+            momentary=tag.momentary,
             status=_status(name) if _status(name) in self.made_by else None,
         )
 
@@ -90,11 +91,15 @@ class Guards:
                     self._fault((*path, key), f"an output with {key} needs a safe_value", hint)
         elif tag.max_rate is not None and not tag.choices and isinstance(tag.safe_value, (bool, str)):
             self._fault((*path, "max_rate"), "only a number has a rate: max_rate does nothing", "take it out")
-        if tag.direction == "output" and tag.feedback is None:
+        if tag.momentary and tag.max_rate is not None:
+            self._fault((*path, "max_rate"), "a momentary output is written once: max_rate does nothing", "take it out")
+        if (tag.direction == "output" or tag.momentary) and tag.feedback is None:
             for key in ("feedback_tolerance", "feedback_after_ms"):
                 if key in tag.model_fields_set:
-                    hint = "name the tag that shows what it does, as feedback: ST01, or make it direction: both"
-                    self._fault((*path, key), f"this output is never read: {key} does nothing", hint)
+                    hint = "name the tag that shows what it does, as feedback: ST01"
+                    hint += "" if tag.momentary else ", or make it direction: both"
+                    what = "momentary" if tag.momentary else "never read"
+                    self._fault((*path, key), f"this output is {what}: {key} does nothing", hint)
 
     def _make(self, name: str, path: Path) -> bool:
         if name in self._taken:
@@ -105,7 +110,7 @@ class Guards:
         return True
 
     def _feedback(self, name: str, tag: Tag, tags: dict[str, TagSpec]) -> FeedbackSpec | None:
-        shown_by = tag.feedback or (name if tag.direction == "both" else None)
+        shown_by = tag.feedback or (name if tag.direction == "both" and not tag.momentary else None)
         if shown_by is None or shown_by in self._unsound:
             return None
         path = ("tags", name, "feedback")

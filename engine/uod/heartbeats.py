@@ -13,7 +13,7 @@ COUNT_TO = 99
 """Fits every integer and BCD type that a PLC may have."""
 _FOR_VALUES = (
     "unit", "raw_unit", "scale", "offset", "choices", "safe_value",
-    "max_rate", "allow_if", "feedback", "feedback_tolerance", "feedback_after_ms",
+    "max_rate", "allow_if", "feedback", "feedback_tolerance", "feedback_after_ms", "momentary",
 )  # fmt: skip
 """The keys that a heartbeat cannot have: nobody sets it, and what it is set to is a raw value."""
 

@@ -179,6 +179,9 @@ class Tag(Strict):
     """How much that may differ from what was set, in the output's unit, before it is an alarm."""
     feedback_after_ms: int | None = Field(default=None, ge=1)
     """How long it may differ by more; 5000, or three readings, if not given."""
+    momentary: bool = False
+    """True: the device resets it by itself, such as a command register or an acknowledge button. A write is never
+    repeated after a blink of the link or a pause, and what is read back is compared only with a `feedback` tag."""
     simulate: Simulated | None = None
     """What it shows in the place of what its device says, marked as simulated: a value, or an expression, as
     "PT02 + 0.5"; or {value: ...} or {expr: ...}, with drives_outputs: true where interlocks shall see it, too."""

@@ -74,6 +74,8 @@ class OutputSpec:
     allowed: str | None = None
     """The derived tag that says whether it may have another value than the safe one."""
     feedback: FeedbackSpec | None = None
+    momentary: bool = False
+    """The device resets it by itself: each write is an act of its own, and is never repeated."""
     status: str | None = None
     """The tag that tells people why the output is as it is."""
 

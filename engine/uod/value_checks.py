@@ -18,7 +18,9 @@ _FOR_NUMBERS = (
 """The keys that a tag with choices cannot have: its values are words."""
 _FOR_READINGS = ("every_ms", "stale_after_ms", "outside", "not_available", "on_bad", "on_bad_value", "simulate")
 """The keys that an output that is never read cannot have."""
-_FOR_OUTPUTS = ("safe_value", "max_rate", "allow_if", "feedback", "feedback_tolerance", "feedback_after_ms")
+_FOR_OUTPUTS = (
+    "safe_value", "max_rate", "allow_if", "feedback", "feedback_tolerance", "feedback_after_ms", "momentary",
+)  # fmt: skip
 """The keys that a tag that is never written cannot have."""
 
 
@@ -158,6 +160,8 @@ def _check_direction(path: Path, tag: Tag) -> list[Finding]:
                 hint = f"make it direction: both, or take out {key}"
                 findings.append(Finding((*path, key), f"an output is never read: {key} does nothing", hint))
     if tag.safe_value is None:
+        if tag.momentary:
+            return findings  # nothing of it stays
         message = "this output has no safe_value: it stays as it is when the engine stops or loses control"
         findings.append(Finding(path, message, "name the value that does no harm", Severity.WARNING))
         return findings

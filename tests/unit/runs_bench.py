@@ -135,11 +135,12 @@ class Bench:
     def _serve(self, link: Link) -> None:
         """Do as a device does: take what is written, and say what it holds."""
         image, points = link.image, self._points[link.name]
-        for row, value in list(link._wishes.items()):
+        wishes = dict(link._wishes)
+        link.forget_wishes(wishes)
+        for row, value in wishes.items():
             self.values[points[row]] = value
             assert link.on_written is not None
             link.on_written(row, value, None)
-        link.forget_wishes(range(len(link.image.kinds)))
         for row, name in enumerate(points):
             image.columns[Kind(int(image.kinds[row]))][image.cells[row]] = self.values.get(name, 0.0)
         image.quality[:] = Quality.GOOD

@@ -148,13 +148,28 @@ async def test_a_wish_is_scaled_to_the_resolution_of_its_register() -> None:
     assert all(tag != "SP01" for tag, _, _ in here.shown), "an output that is read shows what is read"
 
 
-async def test_the_same_wish_twice_is_written_once() -> None:
+async def test_whatever_is_asked_for_is_written_each_time() -> None:
     here = bench()
     async with running(here):
         for _ in range(3):
             here.outputs.wish("PU01", 50)
             await here.outputs.settled(60)
-        assert sum(asked.get(0) == 500 for asked in here.driver.asked) == 1
+        assert sum(asked.get(0) == 500 for asked in here.driver.asked) == 3
+
+
+async def test_a_wish_that_comes_while_the_same_one_is_being_written_is_another_write() -> None:
+    here = bench()
+    async with running(here):
+        await here.outputs.settled(60)
+        here.driver.hold.clear()
+        here.outputs.wish("PU01", 50)
+        here.outputs.wish("PU01", 50)  # has not gone out: one write does for both
+        await asyncio.wait_for(here.driver.writing.wait(), 60)
+        here.outputs.wish("PU01", 50)
+        assert here.outputs.written("PU01") is None
+        here.driver.hold.set()
+        assert await here.outputs.settled(60) == []
+        assert sum(asked.get(0) == 500 for asked in here.driver.asked) == 2
 
 
 @pytest.mark.parametrize(

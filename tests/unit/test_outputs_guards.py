@@ -1,4 +1,4 @@
-"""What guards an output beside its limits: ramps, interlocks, feedbacks, control, and the engine's sign of life."""
+"""What guards an output beside its limits: interlocks, control, and the engine's sign of life."""
 
 from __future__ import annotations
 
@@ -9,113 +9,11 @@ import pytest
 from drivers.contract import Quality
 from engine.links import DeviceState, LinkState
 from engine.outputs import OutputRefusedError
-from engine.outputs.ramp import Ramp
-from tests.unit.unmanned_links import Desk, Value
-
-PUMP = {"device": "sim", "direction": "output", "unit": "%", "min": 0, "max": 100, "safe_value": 0}
-
-
-def desk(tags: dict[str, Any], **parts: Any) -> Desk:
-    """A desk with one simulated device, whose outputs have taken their safe values."""
-    made = Desk({"uod": "Test", "devices": {"sim": {"driver": "simulated"}}, "tags": tags} | parts)
-    made.connect()
-    made.write()
-    return made
-
-
-def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [record.getMessage() for record in caplog.records if record.levelname in {"ERROR", "WARNING"}]
-
-
-# Ramps
-
-
-def test_a_ramp_is_a_matter_of_time_and_not_of_how_often_it_is_asked() -> None:
-    often, seldom = Ramp(2.0, 0.0, 0.1), Ramp(2.0, 0.0, 0.1)
-    for ramp in (often, seldom):
-        ramp.set_out(10.0)
-    for tick in range(1, 41):
-        often.step(10.0, 10.0 + tick / 10)
-    assert often.position == pytest.approx(seldom.step(10.0, 14.0)) == pytest.approx(8.0)
-    assert seldom.moving
-    assert seldom.step(10.0, 15.0) == 10.0
-    assert not seldom.moving
-
-
-def test_an_output_with_a_rate_goes_there_in_steps_and_the_newest_wish_is_the_target() -> None:
-    here = desk({"PU01": PUMP | {"max_rate": 5}})
-    here.outputs.wish("PU01", 3)
-    assert here.write() == {}, "nothing moves before time has passed"
-    steps: list[Value] = []
-    for _ in range(3):
-        here.tick(0.2)
-        steps += here.write().values()
-    assert steps == pytest.approx([1.0, 2.0, 3.0])
-    assert here.outputs.written("PU01")
-    here.outputs.wish("PU01", 100)
-    here.tick(0.4)
-    assert here.write() == {"PU01": pytest.approx(5.0)}
-    assert here.outputs.written("PU01") is None
-    assert here.value("PU01 Status") == "on its way"
-    here.outputs.wish("PU01", 3.5)
-    here.tick(1.0)
-    assert here.write() == {"PU01": 3.5}
-    here.tick(1.0)
-    assert here.value("PU01 Status") == "as asked"
-
-
-def test_a_register_takes_its_next_step_when_the_ramp_has_reached_it() -> None:
-    here = desk({"PU01": PUMP | {"type": "int64", "max_rate": 0.5}})
-    here.outputs.wish("PU01", 2)
-    steps = []
-    for _ in range(40):
-        here.tick()
-        steps.append(here.write().get("PU01"))
-    assert [(place, step) for place, step in enumerate(steps) if step is not None] == [(19, 1), (39, 2)]
-
-
-def test_a_slow_device_makes_a_ramp_slower_and_never_leap() -> None:
-    here = desk({"PU01": PUMP | {"max_rate": 5}})
-    here.outputs.wish("PU01", 50)
-    here.tick()
-    here.lines[0].take_off()
-    for _ in range(30):
-        here.tick()
-    assert here.lines[0].land() == {0: pytest.approx(0.5)}
-    here.tick()
-    assert here.write() == {"PU01": pytest.approx(1.5)}, "of the three seconds without an answer, one tick counts"
-
-
-def test_safe_values_know_no_ramp() -> None:
-    here = desk({"PU01": PUMP | {"max_rate": 5}})
-    here.outputs.wish("PU01", 10)
-    here.tick(2.0)
-    assert here.write() == {"PU01": 10}
-    here.outputs.make_safe()
-    assert here.write() == {"PU01": 0}
-
-
-@pytest.mark.parametrize(("direction", "first"), [("both", 40.5), ("output", 0.0)])
-def test_after_a_blink_a_ramp_begins_at_what_the_device_shows_or_else_at_the_safe_value(
-    direction: str, first: float
-) -> None:
-    here = desk({"PU01": PUMP | {"direction": direction, "max_rate": 5}})
-    here.outputs.wish("PU01", 50)
-    here.tick(10.0)
-    here.write()
-    here.lines[0].turn(LinkState.DOWN)
-    here.now += 1.0
-    here.read("PU01", 40.0)
-    here.lines[0].turn(LinkState.UP)
-    here.tick()
-    assert here.write() == {"PU01": pytest.approx(first)}
-    for _ in range(101):
-        here.tick()
-        here.write()
-    assert here.outputs.written("PU01")
-
+from engine.outputs.interlock import Interlock, Interlocks
+from tests.unit.unmanned_links import PUMP, Value, desk, errors
 
 # Interlocks
+
 
 INTERLOCKED = {
     "LT01": {"device": "sim", "unit": "%"},
@@ -143,6 +41,7 @@ def test_an_output_falls_with_its_interlock_and_does_not_rise_with_it(caplog: py
     with pytest.raises(OutputRefusedError, match="PU01 is not allowed now: LT01 > 10 is false"):
         here.outputs.wish("PU01", 60)
     here.outputs.wish("PU01", 0)
+    assert here.write() == {"PU01": 0}, "no interlock forbids the safe value"
     here.read("LT01", 80.0)
     here.tick()
     assert here.write() == {}, "it waits to be asked"
@@ -165,6 +64,39 @@ def test_what_is_bad_or_stale_is_not_known_to_be_true(quality: Quality, wait_s: 
         here.outputs.wish("PU01", 60)
 
 
+def test_a_condition_that_does_not_fit_what_its_device_has_become_permits_nothing() -> None:
+    here = desk({"LT01": {"device": "sim"}}, derived={"High": {"expr": "LT01 > 10"}, "Twice": {"expr": "LT01 * 2"}})
+    here.read("LT01", 80.0)
+    here.tick()
+    specs = {tag.name: tag for tag in here.core.table.specs}
+    sound, second, unfit = (Interlock(specs[name]) for name in ("High", "High", "Twice"))
+    interlocks = Interlocks([unfit, sound, second])
+    for _ in range(2):
+        interlocks.look(here.core)
+        assert (unfit.is_true, sound.is_true, second.is_true) == (False, True, True)
+    assert unfit.forbids == "LT01 * 2 is false"
+    here.read("LT01", 8.0)
+    here.tick()
+    interlocks.look(here.core)
+    assert not sound.is_true
+    assert not second.is_true
+
+
+def test_several_interlocks_stand_each_for_itself(caplog: pytest.LogCaptureFixture) -> None:
+    levels = {f"LT0{each}": {"device": "sim", "unit": "%"} for each in (1, 2, 3)}
+    here = desk(levels | {f"PU0{each}": PUMP | {"allow_if": f"LT0{each} > 10"} for each in (1, 2, 3)})
+    for tag in levels:
+        here.read(tag, 80.0)
+    here.tick()
+    for each in (1, 2, 3):
+        here.outputs.wish(f"PU0{each}", 50)
+    here.write()
+    here.read("LT02", 5.0)
+    here.tick()
+    assert here.write() == {"PU02": 0}
+    assert errors(caplog) == ["PU02 goes to its safe value: LT02 > 10 is false"]
+
+
 def test_a_pause_does_not_bring_back_what_is_not_allowed_any_more(caplog: pytest.LogCaptureFixture) -> None:
     here = desk(INTERLOCKED)
     here.read("LT01", 80.0)
@@ -178,89 +110,6 @@ def test_a_pause_does_not_bring_back_what_is_not_allowed_any_more(caplog: pytest
     here.outputs.resume()
     assert here.write() == {}
     assert errors(caplog) == ["PU01 stays at its safe value after the pause: LT01 > 10 is false"]
-
-
-# Feedbacks
-
-VALVE = {
-    "VA01": {
-        "device": "sim",
-        "type": "bool",
-        "direction": "output",
-        "choices": {"Closed": 0, "Open": 1},
-        "safe_value": "Closed",
-        "feedback": "ZS01",
-    },
-    "ZS01": {"device": "sim", "type": "int64", "choices": {"Closed": 0, "Open": 1, "Moving": 2}},
-}
-
-
-def test_a_valve_that_does_not_follow_is_one_alarm_and_one_line_when_it_does(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    here = desk(VALVE)
-    here.outputs.wish("VA01", "Open")
-    here.write()
-    for shown in (0, 2, 0, 2, 2, 2, 2):
-        here.read("ZS01", shown)
-        here.tick(1.0)
-    assert len(errors(caplog)) == 1
-    assert "VA01 was set to Open, but ZS01 has shown something else for 5 s, now Moving; look" in errors(caplog)[0]
-    assert here.value("VA01 Status") == "ZS01 shows something else"
-    here.read("ZS01", 1)
-    here.tick(1.0)
-    here.tick(1.0)
-    assert errors(caplog)[1:] == ["VA01: ZS01 shows Open again, as was set"]
-    assert here.value("VA01 Status") == "as asked"
-
-
-def test_a_feedback_that_is_bad_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    here = desk(VALVE)
-    for quality in (Quality.GOOD, Quality.BAD) * 10:
-        here.read("ZS01", 1, quality)
-        here.tick(1.0)
-    assert errors(caplog) == []
-
-
-@pytest.mark.parametrize(
-    ("keys", "asked", "shown", "alarms"),
-    [
-        ({"type": "int64"}, 50, 50, 0),
-        ({"type": "int64"}, 50, 49, 1),
-        ({"type": "int64", "feedback_tolerance": 1}, 50, 49, 0),
-        ({"type": "int64", "feedback_tolerance": 0}, 50, 51, 1),
-        ({"type": "int64", "scale": 0.1}, 50, 501, 0),
-        ({"type": "int64", "scale": 0.1}, 50, 502, 1),
-        ({"type": "float32"}, 33.3, 33.3, 0),
-        ({"type": "float64"}, 33.3, 33.31, 1),
-    ],
-)
-def test_how_far_what_is_read_back_may_be_off(
-    keys: dict[str, Any], asked: float, shown: float, alarms: int, caplog: pytest.LogCaptureFixture
-) -> None:
-    here = desk({"PU01": PUMP | {"direction": "both", "feedback_after_ms": 1000} | keys})
-    here.outputs.wish("PU01", asked)
-    here.write()
-    for _ in range(5):
-        here.read("PU01", shown)
-        here.tick(0.5)
-    assert len(errors(caplog)) == alarms
-
-
-def test_a_feedback_may_have_another_unit(caplog: pytest.LogCaptureFixture) -> None:
-    here = desk(
-        {
-            "PU01": PUMP | {"feedback": "ST01", "feedback_tolerance": 0.5, "feedback_after_ms": 1000},
-            "ST01": {"device": "sim", "unit": ""},
-        }
-    )
-    here.outputs.wish("PU01", 50)
-    here.write()
-    for shown in (0.503, 0.503, 0.503, 0.506, 0.506, 0.506):
-        assert errors(caplog) == []
-        here.read("ST01", shown)
-        here.tick(0.7)
-    assert len(errors(caplog)) == 1
 
 
 # Control
@@ -291,6 +140,20 @@ def test_outputs_go_safe_when_nobody_is_in_control_and_wait_to_be_asked(caplog: 
     here.tick()
     assert here.write() == {"PU01": 60}
     assert len(errors(caplog)) == 2
+
+
+def test_control_that_is_lost_a_second_time_makes_safe_a_second_time(caplog: pytest.LogCaptureFixture) -> None:
+    here = desk({"PU01": PUMP}, safe_after_ms=3000)
+    for turn in range(3):
+        here.connected = True
+        here.tick()
+        here.outputs.wish("PU01", 50)
+        assert here.write() == {"PU01": 50}
+        here.connected = False
+        here.pass_time(2.8)
+        assert here.write() == {}
+        assert here.pass_time(1.0) == [("PU01", 0)]
+        assert sum("has been connected for 3 s" in line for line in errors(caplog)) == turn + 1
 
 
 def test_without_safe_after_ms_control_does_not_matter() -> None:
@@ -389,6 +252,29 @@ def test_a_counter_stays_within_what_every_type_holds() -> None:
     assert beats.count(99) == 2
 
 
+@pytest.mark.parametrize(("every_ms", "tick_s"), [(250, 0.1), (1000, 0.3), (100, 0.07)])
+def test_a_heartbeat_keeps_its_pace_on_average_whatever_the_tick(every_ms: int, tick_s: float) -> None:
+    tag = {
+        "device": "sim",
+        "type": "bool",
+        "direction": "output",
+        "heartbeat": "toggle",
+        "heartbeat_every_ms": every_ms,
+    }
+    here = desk({"WD01": tag | {"heartbeat": "toggle"}}, tick_ms=round(tick_s * 1000))
+    beats = len(here.pass_time(60.0, tick_s))
+    assert beats == pytest.approx(60_000 / every_ms, abs=2)
+
+
+def test_beats_that_are_late_are_not_caught_up() -> None:
+    tag = {"device": "sim", "type": "bool", "direction": "output", "heartbeat": "toggle", "heartbeat_every_ms": 200}
+    here = desk({"WD01": tag})
+    here.pass_time(1.0)
+    here.tick(30.0)
+    assert len(here.write()) == 1
+    assert len(here.pass_time(1.0)) in {4, 5}
+
+
 def test_a_heartbeat_pauses_with_its_link_and_is_complained_of_once(caplog: pytest.LogCaptureFixture) -> None:
     here = desk({"WD01": {"device": "sim", "type": "bool", "direction": "output", "heartbeat": "toggle"}})
     for _ in range(3):
@@ -444,33 +330,6 @@ def test_a_silent_device_is_as_one_whose_link_is_down(away_s: float, after: dict
     here.lines[0].devices["sim"] = DeviceState.UP
     here.tick()
     assert here.write() == after
-
-
-def test_a_ramp_goes_on_where_it_was_when_its_device_was_silent_for_a_moment() -> None:
-    devices = {name: {"driver": "simulated"} for name in ("sim", "other")}
-    here = desk({"PU01": PUMP | {"max_rate": 5}, "X": {"device": "other"}}, devices=devices)
-    here.outputs.wish("PU01", 50)
-    here.tick(2.0)
-    assert here.write() == {"PU01": pytest.approx(10.0)}
-    here.lines[0].devices["sim"] = DeviceState.DEMOTED
-    here.tick(1.0)
-    here.lines[0].devices["sim"] = DeviceState.UP
-    here.tick()
-    assert here.write() == {"PU01": pytest.approx(10.0)}, "whatever it may hold now"
-    here.tick(0.2)
-    assert here.write() == {"PU01": pytest.approx(11.0)}
-
-
-def test_a_ramp_begins_within_the_limits_whatever_the_device_shows() -> None:
-    here = desk({"PU01": PUMP | {"direction": "both", "max_rate": 5}})
-    here.outputs.wish("PU01", 50)
-    here.tick(10.0)
-    here.write()
-    here.lines[0].turn(LinkState.DOWN)
-    here.read("PU01", 140.0)
-    here.lines[0].turn(LinkState.UP)
-    here.tick()
-    assert here.write() == {"PU01": pytest.approx(99.5)}
 
 
 @pytest.mark.parametrize("refusal", [None, "it is busy"])

@@ -194,6 +194,9 @@ class Bench(Desk):
         if tag in self.leaps:
             self.leaps.discard(tag)
             self.traces[tag] = []
+        if self.traces[tag]:
+            step = abs(value - self.traces[tag][-1][1])
+            assert step <= RATES[tag] * 2 * TICK_S + (STEP if tag == "PU" else 0.0) + 1e-6, f"{tag} leapt by {step}"
         self.traces[tag].append((self.now, value))
         for moment, before in self.traces[tag]:
             most = RATES[tag] * (self.now - moment + TICK_S) + (STEP if tag == "PU" else 0.0)
@@ -243,8 +246,8 @@ class Bench(Desk):
         self.back(moved=False)
         self.answer()
         self.land()
-        for _ in range(60):
-            self.tick(1.0)
+        for _ in range(600):
+            self.tick()
             self.take_off()
             self.land()
         for tag, value in self.held.items():

@@ -23,12 +23,24 @@ class Valves:
     def __init__(self) -> None:
         self.asked: list[tuple[str, Value]] = []
         self.answers: dict[str, bool] = {}
+        self.busy: set[str] = set()
+        self.moving: set[str] = set()
 
     def wish(self, tag: str, value: Value) -> None:
         if tag == "LOCKED":
             raise OutputRefusedError("LOCKED cannot be written: its interlock is open")
         self.asked.append((tag, value))
         self.answers.pop(tag, None)
+
+    def check(self, tag: str, value: Value) -> None:
+        if value == "wrong":
+            raise OutputRefusedError(f"{tag} takes one of Open, Closed, not {value!r}")
+
+    def is_busy(self, tag: str) -> bool:
+        return tag in self.busy
+
+    def is_moving(self, tag: str) -> bool:
+        return tag in self.moving
 
     def written(self, tag: str) -> bool | None:
         return self.answers.get(tag)
@@ -75,6 +87,22 @@ def test_a_setting_is_over_when_the_device_has_taken_the_value() -> None:
     assert valves.asked == [("VA01", "Open")], "asked for once"
     valves.answers["VA01"] = True
     assert setting.go_on(2.0)
+
+
+def test_a_setting_waits_while_an_earlier_value_has_not_gone_out() -> None:
+    valves = Valves()
+    valves.busy.add("VA01")
+    setting = Setting(valves, "VA01", "Open")
+    assert not setting.go_on(100.0)
+    assert valves.asked == []
+    with pytest.raises(OutputRefusedError, match="takes one of"):
+        Setting(valves, "VA01", "wrong").go_on(100.0)
+    valves.busy.clear()
+    assert not setting.go_on(100.1)
+    assert valves.asked == [("VA01", "Open")]
+    assert not setting.gives_way, "it is written, whatever is asked for next"
+    valves.moving.add("VA01")
+    assert setting.gives_way, "a ramp has one target"
 
 
 def test_a_setting_fails_when_the_device_refuses() -> None:

@@ -114,10 +114,10 @@ class Model:
                 one.since = self.process_s if one.since is None else one.since
                 over = one.forced or self.process_s - one.since >= value
             else:
-                if not one.asked and self.coming.get(what, self.device.get(what)) != value:
+                if not one.asked and what not in self.coming:
                     self.coming[what] = value
-                one.asked = True
-                over = what not in self.coming
+                    one.asked = True
+                over = one.asked and what not in self.coming
             if not over:
                 return
             self.going[name] = one = Going(one.at + 1)

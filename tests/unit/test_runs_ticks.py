@@ -332,11 +332,11 @@ def test_an_instruction_source_is_asked_once_a_tick_while_the_run_is_running(scr
     assert script.asked == 10
     bench.press("Unpause")
     script.lines = ["PU01: 30", "PU01: 40 %"]
-    bench.ticks(2)
-    assert (script.asked, bench.values["PU01"]) == (12, 40)
+    seen = [bench.tick() and bench.values["PU01"] for _ in range(3)]
+    assert (script.asked, seen) == (13, [0, 30, 40]), "each of them is written"
     bench.press("Stop")
     bench.ticks(10)
-    assert (script.asked, script.ended) == (12, 1)
+    assert (script.asked, script.ended) == (13, 1)
 
 
 def test_the_state_of_a_method_is_told_when_it_changes(scripted: Bench, script: Script) -> None:

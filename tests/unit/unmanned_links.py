@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from drivers.contract import Quality, Value
 from drivers.registry import driver_class
 from engine.core.core import Core
@@ -95,6 +97,14 @@ class Desk:
         self.core.derive(self.now)
         self.outputs.tick(self.core, self.now)
 
+    def pass_time(self, seconds: float, step: float = 0.1) -> list[tuple[str, Value]]:
+        """Let time pass in ticks of `step`, and the lines write; return what was written, by tag."""
+        written: list[tuple[str, Value]] = []
+        for _ in range(round(seconds / step)):
+            self.tick(step)
+            written += self.write().items()
+        return written
+
     def write(self, refusal: str | None = None) -> dict[str, Value]:
         """Let the lines write what they have been asked for; return the raw values by tag."""
         written: dict[str, Value] = {}
@@ -111,3 +121,22 @@ class Desk:
 
     def _show(self, tag: str, value: Value | None, reason: str) -> None:
         self.core.set(tag, value, reason=reason)
+
+
+PUMP: dict[str, Any] = {
+    "device": "sim", "direction": "output", "unit": "%", "min": 0, "max": 100, "safe_value": 0,
+}  # fmt: skip
+
+
+def desk(tags: dict[str, Any], **parts: Any) -> Desk:
+    """A desk with one simulated device, whose outputs have taken their safe values."""
+    made = Desk({"uod": "Test", "devices": {"sim": {"driver": "simulated"}}, "tags": tags} | parts)
+    made.connect()
+    made.write()
+    return made
+
+
+def errors(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What Skidlink has warned of; what libraries say is none of it."""
+    ours = [record for record in caplog.records if record.name.startswith("skidlink.")]
+    return [record.getMessage() for record in ours if record.levelname in {"ERROR", "WARNING"}]

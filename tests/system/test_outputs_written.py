@@ -1,0 +1,94 @@
+"""What is asked for is written, each time: the engine on a Modbus server that resets what it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import struct
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from engine.engine import Engine
+from engine.uod.reader import read_uod
+from protocol.aggregator_messages import InjectCodeMsg
+from protocol.messages import SuccessMessage
+
+UOD = """\
+uod: Command registers
+tick_ms: 50
+devices:
+  meter: {{driver: modbus-tcp, host: 127.0.0.1, port: {port}, timeout_ms: 60000}}
+tags:
+  TARE: {{device: meter, holding: 39, direction: output, choices: {{Tare: 43605}}, momentary: true}}
+  ACK: {{device: meter, coil: 5, direction: both, choices: {{Idle: 0, Acknowledge: 1}}, momentary: true}}
+  SP01: {{device: meter, holding: 40, direction: both, min: 0, max: 100, safe_value: 0}}
+commands:
+  Tare now: {{steps: [{{set: TARE, to: Tare}}]}}
+process_values: [{{choice: TARE}}, {{choice: ACK}}, {{entry: SP01}}]
+"""
+
+
+class Meter:
+    """A device that takes every write, and holds nothing of it: it reads zero for ever."""
+
+    def __init__(self) -> None:
+        self.written: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
+        """address and value of each write"""
+        self.port = 0
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncGenerator[None]:
+        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = server.sockets[0].getsockname()[1]
+        async with server:
+            yield
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
+                pdu = self._answer(await reader.readexactly(length - 1))
+                writer.write(struct.pack(">HHHB", transaction, 0, len(pdu) + 1, unit) + pdu)
+        writer.close()
+
+    def _answer(self, pdu: bytes) -> bytes:
+        function, address, number = struct.unpack_from(">BHH", pdu)
+        if function in {1, 3}:
+            size = 2 * number if function == 3 else (number + 7) // 8
+            return bytes((function, size)) + bytes(size)
+        assert function in {5, 6}
+        self.written.put_nowait((address, number))
+        return pdu[:5]
+
+
+@pytest.mark.parametrize(
+    ("lines", "writes"),
+    [
+        (["TARE: Tare"] * 3, [(39, 43605)] * 3),
+        (["Tare now", "TARE: Tare", "Tare now"], [(39, 43605)] * 3),
+        (["ACK: Acknowledge"] * 2, [(5, 0xFF00)] * 2),
+        (["ACK: Acknowledge\nACK: Idle\nACK: Acknowledge"], [(5, 0xFF00), (5, 0), (5, 0xFF00)]),
+        (["SP01: 25", "SP01: 25", "SP01: 0", "SP01: 0"], [(40, 25), (40, 25), (40, 0), (40, 0)]),
+    ],
+)
+async def test_each_line_is_a_write(tmp_path: Path, lines: list[str], writes: list[tuple[int, int]]) -> None:
+    meter = Meter()
+    async with meter.serving():
+        file = tmp_path / "meter.yaml"
+        file.write_text(UOD.format(port=meter.port))
+        skid = read_uod(file).skid
+        assert skid is not None
+        engine, stop = Engine(skid), asyncio.Event()
+        running = asyncio.create_task(engine.run(stop))
+        async with asyncio.timeout(60):
+            assert await meter.written.get() == (40, 0), "the safe value, at the start"
+            seen: list[tuple[int, int]] = []
+            for line in lines:
+                assert isinstance(await engine.handle(InjectCodeMsg(pcode=line)), SuccessMessage)
+                seen += [await meter.written.get() for _ in line.splitlines()]
+            assert seen == writes
+            stop.set()
+            await running
