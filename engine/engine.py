@@ -17,6 +17,7 @@ from engine.counters import CounterTags
 from engine.links import Link
 from engine.outputs import Outputs
 from engine.outputs.endings import Ending, in_sentences
+from engine.plots.seen import PlotAxes
 from engine.runs.archive_files import ArchiveFiles
 from engine.runs.control import Runs
 from engine.runs.instructions import InstructionSource, NoInstructions
@@ -30,7 +31,7 @@ from engine.uod.skid import Skid
 from engine.uplinks.contract import TagsFrame, Uplink
 from engine.vitals import tell_vitals
 from protocol.aggregator_messages import AggregatorMessage
-from protocol.engine_messages import EngineMessage, RegisterEngineMsg, UodInfoMsg
+from protocol.engine_messages import EngineMessage, RegisterEngineMsg, RunStartedMsg, RunStoppedMsg, UodInfoMsg
 from protocol.messages import ErrorMessage, SuccessMessage
 
 log = logging.getLogger("skidlink.engine")
@@ -77,6 +78,7 @@ class Engine:
         self._outbox_status = ""
         self.endings: Sequence[Ending] = ()
         """What the outputs were made when `run` ended."""
+        self._plots = PlotAxes(skid)
         set_idle(self.scan.core)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -131,7 +133,7 @@ class Engine:
         )
 
     def uod_info(self) -> UodInfoMsg:
-        return uod_info(self.skid)
+        return uod_info(self.skid, self._plots.configuration())
 
     def snapshot(self) -> TagsFrame:
         return self.scan.snapshot()
@@ -160,12 +162,24 @@ class Engine:
     def end_tick(self, core: Core, now: float, unix: float) -> None:
         self.outputs.tick(core, now)
         self.runs.end_tick(now, unix)
+        if self._plots.look(core.table, now):
+            self._put(self.uod_info())
 
     def _counted(self) -> dict[str, float]:
         """What is counted on no link."""
         return self.scan.counted() | self.runs.counted() | self.outputs.counted()
 
     def _send(self, item: TagsFrame | EngineMessage) -> None:
+        """Hand something to the uplinks, and the plots that its run is to be stored with."""
+        if isinstance(item, RunStartedMsg):
+            self._plots.begin_run()
+        if isinstance(item, RunStoppedMsg):
+            self._put(uod_info(self.skid, self._plots.configuration_of_run()))
+        self._put(item)
+        if isinstance(item, RunStoppedMsg):
+            self._put(self.uod_info())
+
+    def _put(self, item: TagsFrame | EngineMessage) -> None:
         for uplink in self.uplinks:
             uplink.put(item)
 

@@ -291,6 +291,9 @@ class Runs:
         core = self._core()
         core.reset(event=Event.RUN_START)
         self._show_mark()
+        core.set(
+            "Mark", None, reason="nothing is marked yet"
+        )  # the plot draws marks along a value that was there first
         set_method_status(core, MethodStatusEnum.OK)
         self._instructions.begin(self._method.method)
         self._notices.run_started(run.started)

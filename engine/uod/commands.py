@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from engine.core.spec import TagSpec
+from engine.runs.arguments import CommandError, argument_of
 from engine.uod.awaited import condition_name
 from engine.uod.draft import Draft
 from engine.uod.faults import Finding, Path, did_you_mean
@@ -58,9 +59,21 @@ class Commands:
         if len(self.findings) > before or steps is None:
             self.unsound.add(name)
             return
-        self._excludes[name] = command.excludes
         function: FunctionFactory | None = command.runs
-        self.specs.append(CommandSpec(name, steps, argument, function, description=command.description))
+        spec = CommandSpec(
+            name, steps, argument, function, description=command.description, example=command.example.strip()
+        )
+        if spec.example:
+            self._check_example(path, spec)
+        self._excludes[name] = command.excludes
+        self.specs.append(spec)
+
+    def _check_example(self, path: Path, spec: CommandSpec) -> None:
+        """Whether the command would take its own example."""
+        try:
+            argument_of(spec, spec.example)
+        except CommandError as error:
+            self._fault((*path, "example"), f"the command would refuse this: {error}", "write what it takes")
 
     def is_misnamed(self, path: Path, name: str) -> bool:
         """Whether no command can have this name."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Sequence
 
 from engine.core.spec import TagSpec
 from engine.system import SYSTEM_TAGS, X_AXES
+from engine.uod.examples import example_of
 from engine.uod.skid import ArgumentSpec, CommandSpec, ProcessValueSpec, Skid
 from engine.uod.units import compatible_units
 from engine.uod.words import Word, words
@@ -15,38 +15,42 @@ from protocol.engine_messages import UodInfoMsg
 from protocol.models import (
     CommandDefinition,
     CommandInfo,
-    PlotAxis,
     PlotConfiguration,
     ReadingCommand,
     ReadingInfo,
-    SubPlot,
     TagDefinition,
     UodDefinition,
 )
 
 _IDS = uuid.UUID("3a0c6f0e-5d0f-4b7e-9a55-3c1d4b2f7e10")
 """The name space of command ids: a web page that is open keeps its buttons when the engine starts again."""
-_COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f")
 _NUMBER = r"(?P<number>-?[0-9]+[.][0-9]*?|-?[.][0-9]+|-?[0-9]+)"
 
 
-def uod_info(skid: Skid) -> UodInfoMsg:
-    """Describe a skid, with the tags that the engine itself publishes beside the author's."""
-    commands = [_definition(command) for command in skid.commands]
+def uod_info(skid: Skid, plots: PlotConfiguration) -> UodInfoMsg:
+    """Describes a skid and its plots, with the tags that the engine itself publishes beside the author's."""
+    commands = [_definition(skid, command) for command in skid.commands]
     tags = (*skid.tags, *SYSTEM_TAGS)
     return UodInfoMsg(
-        readings=[_reading(skid, tags[value.tag], value) for value in skid.process_values],
+        readings=[_reading(skid, tags[value.tag], value) for value in _shown(skid)],
         commands=[CommandInfo(name=command.name, docstring=command.docstring) for command in commands],
         uod_definition=UodDefinition(
             commands=commands,
             system_commands=[_word(word) for word in words([tag.name for tag in tags])],
             tags=[TagDefinition(name=tag.name, unit=tag.unit) for tag in tags],
         ),
-        plot_configuration=_plots([tags[value.tag] for value in skid.process_values]),
+        plot_configuration=plots,
         hardware_str="; ".join(f"{', '.join(link.devices)} on {link.name}" for link in skid.links),
         required_roles=set(),
         data_log_interval_seconds=skid.data_log_interval_s,
     )
+
+
+def _shown(skid: Skid) -> tuple[ProcessValueSpec, ...]:
+    """The process values of the author, and after them the time along which they are plotted."""
+    run_time = len(skid.tags) + next(index for index, tag in enumerate(SYSTEM_TAGS) if tag.name == X_AXES[0])
+    listed = any(value.tag == run_time for value in skid.process_values)
+    return skid.process_values if listed else (*skid.process_values, ProcessValueSpec(run_time))
 
 
 def _reading(skid: Skid, tag: TagSpec, value: ProcessValueSpec) -> ReadingInfo:
@@ -78,10 +82,9 @@ def _reading(skid: Skid, tag: TagSpec, value: ProcessValueSpec) -> ReadingInfo:
     )
 
 
-def _definition(command: CommandSpec) -> CommandDefinition:
+def _definition(skid: Skid, command: CommandSpec) -> CommandDefinition:
     """A command with the pattern of its argument and an example for its users."""
-    argument = command.argument
-    example = command.name if argument is None else f"{command.name}: {_example(argument)}"
+    argument, example = command.argument, example_of(skid, command)
     docstring = f"# {command.description}\n{example}" if command.description else example
     pattern = r"^$" if argument is None else _pattern(argument)
     return CommandDefinition(name=command.name, validator=f"RNAP-v1-{pattern}", docstring=docstring)
@@ -90,15 +93,6 @@ def _definition(command: CommandSpec) -> CommandDefinition:
 def _word(word: Word) -> CommandDefinition:
     docstring = f"# {word.meaning}\n{word.example}"
     return CommandDefinition(name=word.name, validator=f"RNAP-v1-{word.pattern}", docstring=docstring)
-
-
-def _example(argument: ArgumentSpec) -> str:
-    if argument.kind == "choice":
-        return argument.choices[0]
-    if argument.kind == "text":
-        return "a text"
-    number = next((limit for limit in (argument.maximum, argument.minimum or None) if limit is not None), 1.0)
-    return f"{number:g} {argument.unit or ''}".strip()
 
 
 def _pattern(argument: ArgumentSpec) -> str:
@@ -113,27 +107,3 @@ def _pattern(argument: ArgumentSpec) -> str:
         return rf"^\s*{_NUMBER}\s*$"
     units = "|".join(re.escape(unit).replace("/", r"\/") for unit in argument.units)
     return rf"^\s*{_NUMBER}\s* ?(?P<number_unit>{units})?\s*$"
-
-
-def _plots(shown: Sequence[TagSpec]) -> PlotConfiguration:
-    """One plot a unit, in the order of the process values; tags with choices are written along the time axis."""
-    by_unit: dict[str, list[TagSpec]] = {}
-    for tag in shown:
-        if tag.unit and tag not in SYSTEM_TAGS:
-            by_unit.setdefault(tag.unit, []).append(tag)
-    plots = [_plot(unit, tags, _COLORS[index % len(_COLORS)]) for index, (unit, tags) in enumerate(by_unit.items())]
-    return PlotConfiguration(
-        process_value_names_to_annotate=[tag.name for tag in shown if tag.choices],
-        color_regions=[],
-        sub_plots=plots,
-        x_axis_process_value_names=list(X_AXES),
-    )
-
-
-def _plot(unit: str, tags: Sequence[TagSpec], color: str) -> SubPlot:
-    """A plot that spans the limits of its tags; where none are given the web page's own zoom helps."""
-    low = min((tag.minimum for tag in tags if tag.minimum is not None), default=0.0)
-    high = max((tag.maximum for tag in tags if tag.maximum is not None), default=low + 100.0)
-    names = list(dict.fromkeys(tag.name for tag in tags))
-    axis = PlotAxis(label=unit, process_value_names=names, y_min=low, y_max=max(high, low + 1.0), color=color)
-    return SubPlot(axes=[axis], ratio=1)

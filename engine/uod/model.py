@@ -288,6 +288,9 @@ class Command(Strict):
     """The commands that cannot go on beside it: each of them is cancelled when it is given, and it when they are."""
     description: str = ""
     """Shown to users as the help of the command."""
+    example: str = ""
+    """What follows the command's name in the example that users are shown, such as `2 L`. If not given: the safe value
+    of the output, or else the number nearest to zero, so that nothing happens when the example is sent as it is."""
 
     @model_validator(mode="after")
     def _one_of_three(self) -> Self:

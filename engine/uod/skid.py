@@ -156,6 +156,8 @@ class CommandSpec:
     excludes: frozenset[str] = frozenset()
     """The commands that it cancels when it is given."""
     description: str = ""
+    example: str = ""
+    """What its author lets follow the name in the example that users are shown."""
 
     def sets(self, output: int) -> bool:
         """Whether its argument goes to this output."""

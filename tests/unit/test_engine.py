@@ -14,7 +14,8 @@ from drivers.simulated import Simulated
 from engine.engine import Engine
 from engine.uod.reader import read_uod
 from engine.uplinks.contract import TagsFrame, UplinkStatus
-from protocol.engine_messages import EngineMessage, ErrorLogMsg
+from protocol.aggregator_messages import ExecuteControlCommandMsg
+from protocol.engine_messages import EngineMessage, ErrorLogMsg, RunStoppedMsg, UodInfoMsg
 
 UOD = """\
 uod: Bench
@@ -154,8 +155,38 @@ async def test_a_device_that_goes_is_one_entry_in_the_error_log_and_one_change_o
     ]
 
 
+async def test_a_run_is_recorded_with_plots_that_fit_its_values(engine: Engine) -> None:
+    told: list[EngineMessage] = []
+
+    class Teller(Listener):
+        def put(self, item: TagsFrame | EngineMessage) -> None:
+            super().put(item)
+            if isinstance(item, UodInfoMsg | RunStoppedMsg):
+                told.append(item)
+
+    listener = Teller()
+    engine.uplinks.append(listener)
+    stop = asyncio.Event()
+    running = asyncio.create_task(engine.run(stop))
+    await listener.until(lambda: listener.values.get("T0") is not None)
+    await engine.handle(ExecuteControlCommandMsg(name="Start"))
+    engine.outputs.wish("PU01", 23)
+    await listener.until(lambda: listener.values.get("PU01") == 23)
+    await listener.until_frames(listener.frames + 150)  # the values are looked at once a second
+    await engine.handle(ExecuteControlCommandMsg(name="Stop"))
+    stop.set()
+    await asyncio.wait_for(running, 60)
+    before, stopped, after = told[-3:]
+    assert isinstance(before, UodInfoMsg)
+    assert isinstance(stopped, RunStoppedMsg)
+    assert isinstance(after, UodInfoMsg)
+    ends = [plot.axes[0].y_max for plot in before.plot_configuration.sub_plots if plot.axes[0].label == "%"]
+    assert ends in ([25.0], [30.0], [40.0]), "where the pump was set from 40 to 23, of 100"
+    assert after.plot_configuration == engine.uod_info().plot_configuration
+
+
 async def test_who_we_are_is_what_the_uod_says(engine: Engine) -> None:
     message = engine.registration()
     assert (message.uod_name, message.uod_filename) == ("Bench", "bench.yaml")
-    assert [reading.tag_name for reading in engine.uod_info().readings] == ["T0", "PU01"]
+    assert [reading.tag_name for reading in engine.uod_info().readings] == ["T0", "PU01", "Run Time"]
     assert {tag["name"] for tag in json.loads(engine.snapshot().tags)} >= {"T0", "T9", "PU01", "Run Time"}

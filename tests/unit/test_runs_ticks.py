@@ -129,7 +129,7 @@ def test_what_has_waited_for_the_run_may_end_it_again(bench: Bench) -> None:
     assert not bench.press("Start")
     assert names(bench.new()) == [
         "RunStartedMsg", "WebPushNotificationMsg", "ControlStateMsg",
-        "RunStoppedMsg", "WebPushNotificationMsg", "ControlStateMsg",
+        "UodInfoMsg", "RunStoppedMsg", "UodInfoMsg", "WebPushNotificationMsg", "ControlStateMsg",
     ]  # fmt: skip
     bench.tick()
     assert (bench.shown["System State"], bench.shown["Run Id"]) == ("Stopped", None)
@@ -147,7 +147,7 @@ def test_restart_ends_the_run_and_begins_another(bench: Bench) -> None:
     assert bench.press("Stop") == "the run is being restarted; try Stop again in a moment"
     assert bench.tick().items() >= {"System State": "Restarting", "Run Id": None, "PU01": 0.0}.items()
     assert names(bench.new()) == [
-        "RunStoppedMsg", "WebPushNotificationMsg", "ControlStateMsg",
+        "UodInfoMsg", "RunStoppedMsg", "UodInfoMsg", "WebPushNotificationMsg", "ControlStateMsg",
         "RunStartedMsg", "WebPushNotificationMsg", "ControlStateMsg",
     ]  # fmt: skip
     bench.tick()
@@ -164,7 +164,7 @@ def test_marks_are_joined_until_they_are_in_the_archive(bench: Bench) -> None:
     runs.note("Mark", "still before")
     assert bench.tick() == {"Mark": "still before"}
     bench.press("Start")
-    assert bench.tick()["Mark"] == "", "a run begins without"
+    assert bench.tick()["Mark"] is None, "a run begins without"
     runs.note("Mark", "A")
     assert bench.tick()["Mark"] == "A"
     runs.note("Mark", "B")
@@ -273,7 +273,7 @@ def test_a_run_with_a_method_goes_without_it_and_says_so_once(bench: Bench, pcod
     entries = [entry for message in bench.told(ErrorLogMsg) for entry in message.log.entries]
     assert ["does not carry out methods" in entry.message for entry in entries] == [True] * count
     assert bench.shown["Method Status"] == "OK"
-    assert bench.shown["Mark"] == "", "no line of it was carried out"
+    assert bench.shown["Mark"] is None, "no line of it was carried out"
 
 
 class Script:

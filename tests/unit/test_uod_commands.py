@@ -17,6 +17,7 @@ from engine.uod.reader import read_uod
 from engine.uod.resolve import resolve
 from engine.uod.schema import uod_schema
 from engine.uod.skid import RESERVED_COMMANDS, ArgumentSpec, CommandSpec, SetStep, Skid, UntilStep, WaitStep
+from protocol.models import PlotConfiguration
 
 OUTPUT = {"device": "box", "direction": "both", "safe_value": 0}
 PARTS: dict[str, Any] = {
@@ -139,14 +140,15 @@ def test_the_editor_of_open_pectus_knows_what_may_follow() -> None:
             Bare={"steps": [{"wait_s": 1}]},
             Flush={"steps": [{"wait_s": "argument"}]},
             Wash={"runs": Nothing, "argument": "choice", "choices": ["Gently", "Hard"]},
-        )
+        ),
+        PlotConfiguration.empty(),
     ).uod_definition.commands
     assert [(each.name, each.validator, each.docstring) for each in definitions if each.name != "Wash"] == [
         ("Bare", "RNAP-v1-^$", "Bare"),
         (
             "Flush",
             r"RNAP-v1-^\s*(?P<number>-?[0-9]+[.][0-9]*?|-?[.][0-9]+|-?[0-9]+)\s* ?(?P<number_unit>s|min|h)?\s*$",
-            "Flush: 1 s",
+            "Flush: 0 s",
         ),
     ]
     assert definitions[2].docstring == "Wash: Gently"
@@ -155,7 +157,7 @@ def test_the_editor_of_open_pectus_knows_what_may_follow() -> None:
 def test_the_editor_of_open_pectus_knows_the_words_that_the_engine_takes() -> None:
     found = skid(It={"sets": "PU01"})
     reader = LineReader(found)
-    definitions = uod_info(found).uod_definition.system_commands
+    definitions = uod_info(found, PlotConfiguration.empty()).uod_definition.system_commands
     assert {each.name for each in definitions} < RESERVED_COMMANDS
     for each in definitions:
         assert each.validator is not None

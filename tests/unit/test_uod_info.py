@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from engine.plots.axes import axes_of, plot_configuration
 from engine.system import SYSTEM_TAGS
 from engine.uod.draft import draft_of
 from engine.uod.info import uod_info
@@ -43,7 +44,8 @@ def info() -> UodInfoMsg:
     assert draft is not None
     skid, findings = resolve(draft, "test.yaml")
     assert skid is not None, findings
-    return uod_info(skid)
+    axes = axes_of(skid, {})
+    return uod_info(skid, plot_configuration(skid, axes, [axis.start for axis in axes]))
 
 
 def test_readings(info: UodInfoMsg) -> None:
@@ -97,12 +99,12 @@ def test_the_editor_of_open_pectus_can_check_arguments(
     assert not any(re.search(pattern, argument) for argument in unsound)
 
 
-def test_commands_come_with_an_example(info: UodInfoMsg) -> None:
+def test_the_example_of_a_command_asks_for_the_safe_value(info: UodInfoMsg) -> None:
     assert [(command.name, command.docstring) for command in info.commands] == [
-        ("Flow", "# Set the flow.\nFlow: 60 L/h"),
+        ("Flow", "# Set the flow.\nFlow: 0 L/h"),
         ("VA01", "VA01: Shut"),
-        ("Label", "Label: a text"),
-        ("Count", "Count: 1"),
+        ("Label", "Label:"),
+        ("Count", "Count: 0"),
     ]
 
 
@@ -113,14 +115,17 @@ def test_all_tags_are_defined(info: UodInfoMsg) -> None:
     assert names == ["FT01", "FT02", "PU01", "VA01", "Label", "Count", *own]
 
 
-def test_one_plot_a_unit(info: UodInfoMsg) -> None:
+def test_what_the_plots_run_along_is_stored_and_the_run_time_shown(info: UodInfoMsg) -> None:
+    """The aggregator stores process values, and what has a place in a plot."""
     plots = info.plot_configuration
 
-    assert [[axis.process_value_names for axis in plot.axes] for plot in plots.sub_plots] == [[["FT01", "PU01"]]]
-    axis = plots.sub_plots[0].axes[0]
-    assert (axis.label, axis.y_min, axis.y_max) == ("L/h", -5.0, 60.0)
-    assert plots.process_value_names_to_annotate == ["VA01"]
     assert plots.x_axis_process_value_names == ["Run Time", "Process Time", "Block Time"]
+    assert [(region.process_value_name, region.value_color_map) for region in plots.color_regions] == [
+        ("Run Time", {}),
+        ("Process Time", {}),
+        ("Block Time", {}),
+    ]
+    assert [reading.tag_name for reading in info.readings].count("Run Time") == 1, "where its author has it"
 
 
 def test_hardware_and_interval(info: UodInfoMsg) -> None:
