@@ -71,6 +71,10 @@ _ARRAY = reason_code(ARRAY)
 _NOT_ARRAY = reason_code(NOT_ARRAY)
 _SHORT = reason_code("the array of the node has no such element: lower index")
 _NO_TEXT = reason_code("the server has no text for this number: delete server_texts to see the number")
+MOST_TEXT = 1000
+"""Characters of a text that are kept, an ellipsis among them where there are more."""
+_MOST_BYTES = 4 * MOST_TEXT + 4
+"""So many bytes of UTF-8 are at least one character more."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_TIME = datetime(1601, 1, 1, tzinfo=UTC)
 """The null DateTime: OPC 10000-6 5.2.2.5."""
@@ -192,11 +196,11 @@ def as_text(value: Any, found: Type) -> str:
         case Type.LocalizedText:
             return _clean(value.Text)
         case Type.ByteString:
-            return (value or b"").hex()
+            return _shortened((value or b"")[:MOST_TEXT].hex())
         case Type.DateTime:
             return _utc(value).isoformat().replace("+00:00", "Z")
         case Type.QualifiedName:
-            return f"{value.NamespaceIndex}:{_clean(value.Name)}"
+            return _shortened(f"{value.NamespaceIndex}:{_clean(value.Name)}")
         case Type.StatusCode:
             return status_text(value.value).partition(" ")[0]
         case Type.NodeId | Type.ExpandedNodeId:
@@ -207,7 +211,16 @@ def as_text(value: Any, found: Type) -> str:
 
 def _clean(text: str | None) -> str:
     """Null is the empty string (OPC 10000-6 5.1.9); bytes that are no UTF-8 become U+FFFD, which JSON can carry."""
-    return "" if text is None else text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "" if text is None else cut(text.encode("utf-8", "surrogateescape"))
+
+
+def cut(text: bytes) -> str:
+    """The beginning of a text, with an ellipsis in its last place where there is more."""
+    return _shortened(text[:_MOST_BYTES].decode("utf-8", "replace"))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MOST_TEXT else text[: MOST_TEXT - 1] + "…"
 
 
 def _utc(time: datetime) -> datetime:

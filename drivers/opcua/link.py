@@ -13,9 +13,11 @@ from asyncua.ua import ua_binary
 from asyncua.ua.object_ids import ObjectIds
 from asyncua.ua.status_codes import StatusCodes
 
-from drivers.opcua.fastpath import KeptRead, results_begin, values_of
+from drivers.opcua.decoding import values_of
+from drivers.opcua.kept_read import KeptRead
 from drivers.opcua.node_ids import standard_node, value_of
 from drivers.opcua.plan import batches
+from drivers.opcua.records import results_begin
 from drivers.opcua.security import Access
 from drivers.opcua.session import Probing, Session
 

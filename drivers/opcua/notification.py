@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from asyncua import ua
-from asyncua.common.utils import Buffer
-from asyncua.ua import ua_binary
 from asyncua.ua.object_ids import ObjectIds
 from numpy.typing import NDArray
 
-from drivers.opcua.fastpath import Records, anywhere, results_begin, scan_values, type_id
+from drivers.opcua.records import Records, after_node_id, anywhere, results_begin, scan_values, standard_id, type_id
 
 _PUBLISH_RESPONSE = type_id(ObjectIds.PublishResponse_Encoding_DefaultBinary)
-_DATA_CHANGE = type_id(ObjectIds.DataChangeNotification_Encoding_DefaultBinary)
-_STATUS_CHANGE = type_id(ObjectIds.StatusChangeNotification_Encoding_DefaultBinary)
+_MOST_PARTS = 16
+"""There are three kinds of them, and we ask for no events."""
 HANDLE_SIZE = 4
 
 
@@ -52,25 +49,28 @@ def parse(body: bytes) -> Notification:
     try:
         subscription, available = struct.unpack_from("<Ii", body, position)
         position += 8 + 4 * max(available, 0) + 1
-        sequence, _, count = struct.unpack_from("<IqI", body, position)
+        sequence, _, count = struct.unpack_from("<Iqi", body, position)
         position += 16
+        if count > _MOST_PARTS:
+            raise ua.UaError(f"the notification has {count} parts")
         changes: list[Change] = []
         ended = None
-        parts = 0 if count == 0xFFFF_FFFF else count
-        for _ in range(parts):
-            kind = body[position : position + 4]
-            buffer: Any = Buffer(body, position)
-            ua_binary.nodeid_from_binary(buffer)
-            begin = buffer.cur_pos + 5  # after the encoding and the length
-            length = struct.unpack_from("<i", body, begin - 4)[0]
-            if kind == _DATA_CHANGE:
-                changes.append(_change(body, begin))
-            elif kind == _STATUS_CHANGE:
-                ended = struct.unpack_from("<I", body, begin)[0]
-            position = begin + max(length, 0)
+        for _ in range(count):
+            begin = after_node_id(body, position) + 5  # after the encoding and the length
+            end = begin + max(struct.unpack_from("<i", body, begin - 4)[0], 0)
+            if end > len(body):
+                raise ua.UaError("the notification ends before its last part")
+            match standard_id(body, position):
+                case ObjectIds.DataChangeNotification_Encoding_DefaultBinary:
+                    changes.append(_change(body[:end], begin))
+                case ObjectIds.StatusChangeNotification_Encoding_DefaultBinary:
+                    ended = struct.unpack_from("<I", body, begin)[0]
+                case _:
+                    pass  # events, which nobody has asked for
+            position = end
     except (IndexError, struct.error) as error:
         raise ua.UaError("the notification ends before its last value") from error
-    return Notification(subscription, sequence, tuple(changes), parts == 0, ended)
+    return Notification(subscription, sequence, tuple(changes), count <= 0, ended)
 
 
 def _change(body: bytes, position: int) -> Change:

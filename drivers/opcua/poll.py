@@ -10,7 +10,9 @@ from asyncua import ua
 from drivers.contract import Image
 from drivers.opcua.binding import Request
 from drivers.opcua.codec import Cell, decode
-from drivers.opcua.fastpath import DECODING_ERRORS, KeptRead, Reader
+from drivers.opcua.decoding import DECODING_ERRORS
+from drivers.opcua.fastpath import Reader
+from drivers.opcua.kept_read import KeptRead
 from drivers.opcua.link import Link, TooMuchAtOnce
 from drivers.opcua.node_ids import SERVER_STATE
 from drivers.opcua.options import DeviceOptions

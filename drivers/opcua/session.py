@@ -26,8 +26,9 @@ from asyncua.client.ua_session import UaSession
 from drivers.contract import LinkError
 from drivers.opcua.certificates import OwnCertificate, Pins
 from drivers.opcua.deadlines import within
-from drivers.opcua.fastpath import DECODING_ERRORS, KeptRead, encoded_token
+from drivers.opcua.decoding import DECODING_ERRORS
 from drivers.opcua.faults import link_error
+from drivers.opcua.kept_read import KeptRead, encoded_token
 from drivers.opcua.node_ids import SERVER_STATE
 from drivers.opcua.security import NO_POLICY, Access, Choice, choose, expiry_warnings, log_in, offers_of, secure
 

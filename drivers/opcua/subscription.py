@@ -29,7 +29,8 @@ from numpy.typing import NDArray
 from drivers.contract import Group, Image, LinkError
 from drivers.opcua.binding import Request
 from drivers.opcua.codec import Cell, decode, status_text
-from drivers.opcua.fastpath import DECODING_ERRORS, Cells, Layout, decode_each
+from drivers.opcua.decoding import DECODING_ERRORS, decode_each
+from drivers.opcua.fastpath import Cells, Layout
 from drivers.opcua.link import Link
 from drivers.opcua.notification import HANDLE_SIZE, Change, Notification, parse
 from drivers.opcua.options import DeviceOptions, PointOptions

@@ -15,8 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drivers.contract import Image, Kind, Quality
-from drivers.opcua.codec import INTEGERS, KINDS, Cell, Timestamp, decode
-from drivers.opcua.fastpath import KeptRead, Reader, results_begin, scan, values_of
+from drivers.opcua.codec import INTEGERS, KINDS, Cell, OnUncertain, Timestamp, decode
+from drivers.opcua.decoding import values_of
+from drivers.opcua.fastpath import Reader
+from drivers.opcua.kept_read import KeptRead
+from drivers.opcua.records import results_begin, scan
 from drivers.reasons import reason_text
 
 ua: Any = asyncua.ua
@@ -151,7 +154,8 @@ def requests(draw: st.DrawFn) -> tuple[list[Cell], list[Kind], int]:
     image = Image(kinds)
     texts = st.sampled_from([None, {0: "Closed", 1: "Open"}])
     indices = st.sampled_from([None, None, 0, 1, 3])
-    uncertain = st.sampled_from([None, "publish", "stale"])
+    wishes: list[OnUncertain | None] = [None, "publish", "stale"]
+    uncertain = st.sampled_from(wishes)
     cells = [
         Cell(
             row % count,
