@@ -76,6 +76,14 @@ class DeviceError(DriverError):
     """One device did not answer, but its link is sound: the caller lets this device rest and serves the others."""
 
 
+class UnansweredError(DeviceError):
+    """One device left a request unanswered, and its driver would ask it again before it counts as silent.
+
+    The caller serves the other devices and the writes first, then reads this group again without waiting for its turn.
+    A driver raises it only so often in a row, then `DeviceError` or `LinkError`.
+    """
+
+
 class Options(BaseModel):
     """The base of all options: frozen, and an unknown key is an error. The text under a field is its description."""
 

@@ -4,6 +4,7 @@ Rules of this file:
 
 * A worker never ends by itself: whatever its driver does, it closes it, waits and opens it again.
 * Writes go before reads, and a worker that sleeps is woken by a wish.
+* A device that does not answer is asked after the others, one try at a time, and writes go between any two tries.
 * The tick looks at `image` whenever it likes; nothing here waits for the tick.
 """
 
@@ -12,13 +13,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
-from drivers.contract import DeviceError, Driver, Group, Image, LinkError, Quality, Value, Writes
+from drivers.contract import DeviceError, Driver, Group, Image, LinkError, Quality, UnansweredError, Value, Writes
 from engine.backoff import backoff_s
 from engine.state_log import StateLog
 
@@ -26,6 +27,8 @@ log = logging.getLogger("skidlink.engine.links")
 
 LONGEST_WAIT_S = 10.0
 LONGEST_REST_S = 30.0
+REST_SHARE = 4.0
+"""After a try of a silent device the others have the link to themselves for this many times as long as it took."""
 NO_WRITES = "its driver cannot write"
 PATIENCE_S = 60.0
 """A driver keeps its own time-outs; one that has not come back after this long is taken for broken."""
@@ -79,6 +82,7 @@ class _Rest:
     since: float
     trouble: str = ""
     failures: int = 0
+    """How often it has been found silent; 0 while its driver wants to ask it again."""
     until: float = 0.0
 
 
@@ -105,6 +109,8 @@ class Link:
         self._wishes: dict[int, Value] = {}
         self._woken = asyncio.Event()
         self._rests: dict[str, _Rest] = {}
+        self._spared_until = 0.0
+        """No silent device is tried before, so that together they take a small share of the link's time."""
         self._ailing: set[int] = set()
         """The groups in which some point had no value when they were last read."""
         self._lives = False
@@ -178,15 +184,51 @@ class Link:
         while True:
             await self._write()
             now = time.monotonic()
+            all_answered = True
             for index, group in enumerate(groups):
-                if due[index] > now:
-                    continue
-                rest = self._rests.get(group.device)
-                if rest is None or rest.until <= now:
-                    await self._read(index, group)
-                due[index] = self._next_due(due[index], group.every_ms / 1000)
-                await self._write()
-            await self._sleep_until(min(due, default=now + 1.0))
+                if due[index] <= now and group.device not in self._rests:
+                    if await self._read(index, group):
+                        due[index] = self._next_due(due[index], group.every_ms / 1000)
+                    else:
+                        all_answered = False
+                    await self._write()
+            if self._rests and all_answered:  # else the others have waited enough
+                await self._try_one(due)
+            await self._sleep_until(min(self._ready(due), default=now + 1.0))
+
+    async def _try_one(self, due: list[float]) -> None:
+        """Read one group of those whose devices have not answered."""
+        groups, began = self.driver.groups, time.monotonic()
+        waiting = [
+            (self._rests[group.device].failures > 0, ready, index)
+            for index, (group, ready) in enumerate(zip(groups, self._ready(due), strict=True))
+            if group.device in self._rests and ready <= began
+        ]
+        if not waiting:
+            return
+        _, _, index = min(waiting)
+        device = groups[index].device
+        if await self._read(index, groups[index]):
+            ended = time.monotonic()
+            for other, group in enumerate(groups):
+                if group.device == device and due[other] < ended:  # turns that were left out on purpose are not late
+                    every_s = group.every_ms / 1000
+                    due[other] += int((ended - due[other]) / every_s) * every_s
+            due[index] = self._next_due(due[index], groups[index].every_ms / 1000)
+        self._spared_until = time.monotonic() + REST_SHARE * (time.monotonic() - began)
+        await self._write()
+
+    def _ready(self, due: Sequence[float]) -> list[float]:
+        """When each group is to be read: at its turn, and not before the rest of its device is over."""
+        if not self._rests:
+            return list(due)
+        groups = self.driver.groups
+        spared = self._spared_until if any(group.device not in self._rests for group in groups) else 0.0
+        found: list[float] = []
+        for group, at in zip(groups, due, strict=True):
+            rest = self._rests.get(group.device)
+            found.append(at if rest is None or not rest.failures else max(at, rest.until, spared))
+        return found
 
     def _next_due(self, due: float, every_s: float) -> float:
         """The first turn of the cadence that is still ahead; turns that have passed are counted, never caught up."""
@@ -205,14 +247,18 @@ class Link:
         except TimeoutError:
             return
 
-    async def _read(self, index: int, group: Group) -> None:
+    async def _read(self, index: int, group: Group) -> bool:
+        """Whether the device answered; where it did not, the group is not put off until its next turn."""
         asked = time.monotonic()
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self.driver.read(index)
+        except UnansweredError as error:
+            self._rests.setdefault(group.device, _Rest(asked)).trouble = str(error)
+            return False
         except DeviceError as error:
             self._silent(group.device, str(error))
-            return
+            return False
         except TimeoutError:
             raise LinkError(f"{self.name}: the driver did not come back from a reading in {PATIENCE_S:.0f} s") from None
         if not group.stamps:
@@ -224,10 +270,11 @@ class Link:
             self._ailing.add(index)
         else:
             self._ailing.discard(index)
-        if not self._lives or self._ailing or self.devices[group.device] is not DeviceState.UP:
+        if not self._lives or self._ailing or self._rests or self.devices[group.device] is not DeviceState.UP:
             self._answered(group.device)
-        if not self._rests:
+        if not any(rest.failures for rest in self._rests.values()):
             self._enter(LinkState.UP)
+        return True
 
     def _answered(self, device: str) -> None:
         rest = self._rests.pop(device, None)
@@ -238,7 +285,8 @@ class Link:
         if not self._lives:
             self._lives = True
             for silent, its_rest in self._rests.items():
-                self._demote(silent, its_rest.trouble)
+                if its_rest.failures:
+                    self._demote(silent, its_rest.trouble)
 
     async def _write(self) -> None:
         self._woken.clear()
@@ -276,7 +324,8 @@ class Link:
         rest = self._rests.setdefault(device, _Rest(now))
         rest.until = now + backoff_s(rest.failures + 1, LONGEST_REST_S)
         rest.failures += 1
-        if self._rests.keys() >= {group.device for group in self.driver.groups}:
+        silent = {device for device, each in self._rests.items() if each.failures}
+        if silent >= {group.device for group in self.driver.groups}:
             raise LinkError(trouble)
         rest.trouble = trouble
         if self._lives:

@@ -13,13 +13,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol, cast
 
 from drivers.contract import LinkError
-from drivers.modbus.counters import DeviceCounters, LinkCounters
+from drivers.modbus.counters import LinkCounters
+from drivers.modbus.device import Device
 from drivers.modbus.frames import Frames, FramingError
-from drivers.modbus.options import DeviceOptions
+from drivers.modbus.patience import Attempt
 from drivers.modbus.pdu import (
     ACKNOWLEDGE,
     DEVICE_BUSY,
@@ -31,7 +32,7 @@ from drivers.modbus.pdu import (
     Request,
 )
 from drivers.modbus.transactions import Transaction, Transactions
-from drivers.modbus.widening import Widening, narrowed
+from drivers.modbus.widening import narrowed
 
 BUSY_PAUSE_S = 0.05
 """How long a device that says it is busy is left alone."""
@@ -40,19 +41,6 @@ BUSY_READING = frozenset({ACKNOWLEDGE, DEVICE_BUSY})
 """The exceptions after which to ask again. A write that is acknowledged is being done, and is not sent twice."""
 PASSING = BUSY_READING | {GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT}
 """The exceptions that say nothing about what was asked for."""
-
-
-@dataclass(slots=True)
-class Device:
-    """One device id on a link."""
-
-    name: str
-    options: DeviceOptions
-    counters: DeviceCounters = field(default_factory=DeviceCounters)
-    widening: Widening = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.widening = Widening(self.options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +66,7 @@ class _Batch:
 
     __slots__ = (
         "attempts",
+        "brief",
         "device",
         "done",
         "heard",
@@ -86,6 +75,7 @@ class _Batch:
         "plain",
         "replies",
         "requests",
+        "retries",
         "timeout",
         "unanswered",
         "unheard",
@@ -94,9 +84,17 @@ class _Batch:
     )
 
     def __init__(
-        self, device: Device, requests: Sequence[Request], once: bool, doubtful: int, done: asyncio.Future[None]
+        self,
+        device: Device,
+        requests: Sequence[Request],
+        attempt: Attempt,
+        once: bool,
+        doubtful: int,
+        done: asyncio.Future[None],
     ) -> None:
         options = device.options
+        self.brief = attempt.brief
+        self.retries = attempt.retries
         self.device = device
         self.requests = requests
         self.once = once
@@ -104,7 +102,7 @@ class _Batch:
         self.replies: list[Reply | None] = [None] * len(requests)
         self.waiting = deque(range(len(requests)))
         """The places of requests that are yet to be sent."""
-        self.attempts = [0] * (len(requests) - doubtful) + [options.retries] * doubtful
+        self.attempts = [0] * (len(requests) - doubtful) + [attempt.retries] * doubtful
         self.plain: dict[int, Request] = {}
         """The places of requests to be sent as they are, and their wider forms, which had no answer."""
         self.unanswered = len(requests)
@@ -113,7 +111,7 @@ class _Batch:
         self.heard = 0.0
         """When the last reply came: a device answers one after the other, and the next has its time from then."""
         self.window = 1 if options.pause_between_requests_ms else options.window
-        self.timeout = options.timeout_ms / 1000
+        self.timeout = attempt.timeout_s
         self.pause = options.pause_between_requests_ms / 1000
 
 
@@ -141,7 +139,7 @@ class Connection(asyncio.BufferedProtocol):
         """Why nothing can be sent any longer; empty while the connection is sound."""
 
     async def run(
-        self, device: Device, requests: Sequence[Request], *, once: bool = False, doubtful: int = 0
+        self, device: Device, requests: Sequence[Request], attempt: Attempt, *, once: bool = False, doubtful: int = 0
     ) -> list[Reply]:
         """Send requests and wait for all their replies, in the order of the requests.
 
@@ -149,7 +147,7 @@ class Connection(asyncio.BufferedProtocol):
         requests are not repeated at all. A request without an answer has the reply `Flaw.SILENCE` where the device
         answers others. Raises `SilenceError`, or `LinkError` when the connection is lost.
         """
-        batch = _Batch(device, requests, once, doubtful, self._loop.create_future())
+        batch = _Batch(device, requests, attempt, once, doubtful, self._loop.create_future())
         self._batch = batch
         self.transactions.new_exchange()
         try:
@@ -263,7 +261,7 @@ class Connection(asyncio.BufferedProtocol):
     def _repeat(batch: _Batch, slot: int) -> bool:
         """Whether a request may be sent again."""
         batch.attempts[slot] += 1
-        if batch.attempts[slot] > batch.device.options.retries:
+        if batch.attempts[slot] > batch.retries:
             return False
         batch.device.counters.repeats += 1
         return True
@@ -341,7 +339,11 @@ class Connection(asyncio.BufferedProtocol):
             if not once and self._repeat(batch, transaction.slot):
                 if not transaction.is_probe:
                     batch.waiting.appendleft(transaction.slot)
-            elif not (transaction.is_probe or transaction.request is batch.requests[transaction.slot]):
+            elif not (
+                transaction.is_probe
+                or transaction.request is batch.requests[transaction.slot]
+                or (batch.brief and not batch.heard)
+            ):
                 batch.plain[transaction.slot] = transaction.request
                 batch.waiting.appendleft(transaction.slot)
             elif not self._leave(batch, transaction):
@@ -353,13 +355,13 @@ class Connection(asyncio.BufferedProtocol):
     @staticmethod
     def _leave(batch: _Batch, transaction: Transaction) -> bool:
         """Go on without the answer to one request; False where it seems that the device answers none."""
-        if batch.once or transaction.is_probe or (not batch.heard and batch.unheard):
+        if batch.once or transaction.is_probe or (not batch.heard and (batch.brief or batch.unheard)):
             return False
         batch.unheard.append(transaction.slot)
         batch.replies[transaction.slot] = Flaw.SILENCE
         batch.unanswered -= 1
         if not batch.heard:  # one more chance: the next request is sent once
-            batch.attempts = [batch.device.options.retries] * len(batch.requests)
+            batch.attempts = [batch.retries] * len(batch.requests)
         if not batch.unanswered:
             if not batch.heard:
                 return False

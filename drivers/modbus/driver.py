@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 from drivers.contract import DeviceError, DriverError, Group, Image, LinkError, Options, Point, Remark, Value, groups_of
 from drivers.modbus.codec import Field
-from drivers.modbus.connection import Device
 from drivers.modbus.counters import counted
+from drivers.modbus.device import Device
 from drivers.modbus.holes import Holes
 from drivers.modbus.identification import identification
 from drivers.modbus.lines import AsciiFrames, RtuFrames
@@ -26,7 +26,7 @@ from drivers.modbus.options import (
 )
 from drivers.modbus.plan import describe, plan_group
 from drivers.modbus.reading import GroupReading
-from drivers.modbus.review import fields_of, review
+from drivers.modbus.review import fields_of, review, spare_s
 from drivers.modbus.serial_port import SerialWire
 from drivers.modbus.wires import TcpWire, TlsWire, UdpWire, Wire
 from drivers.modbus.writing import DeviceWriting
@@ -44,7 +44,7 @@ class Modbus:
         Raises `DriverError` for a point that cannot be read at all, and for devices that disagree on their link.
         """
         _check_agreement(devices)
-        self.devices = {name: Device(name, options) for name, options in devices.items()}
+        self.devices = {name: Device(name, options, spare_s=spare_s(name, points)) for name, options in devices.items()}
         """Name -> device with its counters."""
         self.link = Link(self.wire(next(iter(devices.values()))), self.devices.values())
         """The connection with its counters."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.modbus.connection import Device
+from drivers.modbus.device import Device
 from drivers.modbus.link import Link
 from drivers.modbus.pdu import read_identification
 

@@ -9,9 +9,11 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 
-from drivers.contract import DeviceError, LinkError
-from drivers.modbus.connection import Connection, Device, SilenceError
+from drivers.contract import DeviceError, LinkError, UnansweredError
+from drivers.modbus.connection import Connection, SilenceError
 from drivers.modbus.counters import LinkCounters
+from drivers.modbus.device import Device
+from drivers.modbus.patience import Patience
 from drivers.modbus.pdu import GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT, Refusal, Reply, Request
 from drivers.modbus.wires import Wire
 
@@ -27,6 +29,7 @@ class Link:
         self._wire = wire
         devices = list(devices)
         self._device_ids = {device.options.device_id for device in devices}
+        self.patience = Patience(devices)
         self._timeout = max(device.options.timeout_ms for device in devices) / 1000
         self._pause_after_connect = max(device.options.pause_after_connect_ms for device in devices) / 1000
         self._connection: Connection | None = None
@@ -73,13 +76,21 @@ class Link:
             await connection.close()
 
     async def exchange(
-        self, device: Device, requests: Sequence[Request], *, once: bool = False, doubtful: int = 0
+        self,
+        device: Device,
+        requests: Sequence[Request],
+        *,
+        once: bool = False,
+        doubtful: int = 0,
+        yields: bool = False,
     ) -> list[Reply]:
         """Send requests to a device and return their replies in the same order.
 
         `once`, for writes: a request is repeated only where the device said that it did nothing. `doubtful`: so many
-        of the last requests are not repeated when they have no answer. Raises `LinkError`
-        when the connection is lost or every device of the link is silent, and `DeviceError` when this one alone is.
+        of the last requests are not repeated when they have no answer. `yields`: where other devices share the link, a
+        device that answers none of the requests is tried once, and `UnansweredError` says that the caller is to ask
+        again when the others have had their turn. Raises `LinkError` when the connection is lost or every device of
+        the link is silent, and `DeviceError` when this one alone is.
         """
         device_id = device.options.device_id
         async with self._turn:
@@ -87,11 +98,14 @@ class Link:
             if connection is None:
                 raise LinkError(f"{self.name}: not connected")
             try:
-                replies = await connection.run(device, requests, once=once, doubtful=doubtful)
+                attempt = self.patience.attempt(device) if yields else self.patience.whole(device)
+                replies = await connection.run(device, requests, attempt, once=once, doubtful=doubtful)
             except SilenceError:
+                if yields and self.patience.unanswered(device):
+                    raise UnansweredError(self._silence(device, 1)) from None
                 self._silent.add(device_id)
                 device.counters.silences += 1
-                message = self._silence(device, once=once)
+                message = self._silence(device, 1 if once else device.options.retries + 1)
                 if self._silent >= self._device_ids:
                     raise LinkError(message) from None
                 raise DeviceError(message) from None
@@ -100,6 +114,7 @@ class Link:
             finally:
                 self._note_numbers(connection)
         self._silent.discard(device_id)
+        self.patience.answered(device)
         for reply in replies:
             if isinstance(reply, Refusal) and reply.code in {GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT}:
                 raise DeviceError(
@@ -108,9 +123,9 @@ class Link:
                 )
         return replies
 
-    def _silence(self, device: Device, *, once: bool) -> str:
+    def _silence(self, device: Device, tries: int) -> str:
         options = device.options
-        asked = "" if once else f", asked {options.retries + 1} times"
+        asked = "" if tries == 1 else f", asked {tries} times"
         return (
             f"{device.name} (device_id {options.device_id} on {self.name}) does not answer within "
             f"{options.timeout_ms} ms{asked}: check that it is on, its device_id and its timeout_ms"

@@ -20,7 +20,7 @@ import numpy as np
 
 from drivers.contract import Image, Quality
 from drivers.modbus.codec import compact
-from drivers.modbus.connection import Device
+from drivers.modbus.device import Device
 from drivers.modbus.holes import Holes, place_of
 from drivers.modbus.link import Link
 from drivers.modbus.options import BITS_PER_REGISTER
@@ -78,6 +78,8 @@ class GroupReading:
         Raises `LinkError` or `DeviceError`, the rows untouched.
         """
         now = time.monotonic()
+        if self._device.unanswered and len(self._blocks) > 1:
+            await self._find_again()
         if self._known_holes != self._holes.version:
             self._read_around(now)
         blocks = list(self._blocks)
@@ -100,6 +102,14 @@ class GroupReading:
             self._retried(retried, replies[-1], now)
         self._fill(bad)
 
+    async def _find_again(self) -> None:
+        """Ask a device that left its last request unanswered for one block, another one at each try.
+
+        Raises `LinkError` or `DeviceError` where it does not answer this one either.
+        """
+        self._blocks.append(self._blocks.pop(0))
+        await self._ask(self._blocks[:1])
+
     async def _prove_present(self, asked: Sequence[Block], replies: list[Reply], count: int) -> None:
         """Tell a device that went away or came back in the middle of a reading from one that passes over a block in
         silence.
@@ -118,7 +128,9 @@ class GroupReading:
         """Read blocks and keep what was answered; the `doubtful` last ones are asked for once only."""
         if not blocks:
             return []
-        replies = await self._link.exchange(self._device, [block.request for block in blocks], doubtful=doubtful)
+        replies = await self._link.exchange(
+            self._device, [block.request for block in blocks], doubtful=doubtful, yields=True
+        )
         for block, reply in zip(blocks, replies, strict=True):
             if isinstance(reply, bytes):
                 block.store(self._bytes, reply)

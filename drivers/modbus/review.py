@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from drivers.contract import Point, Remark
@@ -16,6 +17,16 @@ def fields_of(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> 
         field_of(row, point.tag, PointOptions.model_validate(point.options), devices[point.device].word_order)
         for row, point in enumerate(points)
     ]
+
+
+def spare_s(device: str, points: Sequence[Point]) -> float:
+    """How long the readings of a device can wait for others before one of them is stale, in seconds."""
+    waits = [
+        point.stale_after_ms - point.every_ms
+        for point in points
+        if point.device == device and point.read and point.stale_after_ms is not None
+    ]
+    return max(0, min(waits)) / 1000 if waits else math.inf
 
 
 def review(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> list[Remark]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from drivers.contract import DeviceError, LinkError
 from drivers.modbus.address import Reach
-from drivers.modbus.connection import Device
+from drivers.modbus.device import Device
 from drivers.modbus.identification import identification
 from drivers.modbus.link import Link
 from drivers.modbus.pdu import DEVICE_FAILURE, MAX_READ_REGISTERS, Refusal, Reply, Table, read

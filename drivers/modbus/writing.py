@@ -15,7 +15,7 @@ import numpy as np
 
 from drivers.contract import DeviceError, Image, Value
 from drivers.modbus.codec import Decoder, Field, UnfitError, encode, mask_of
-from drivers.modbus.connection import Device
+from drivers.modbus.device import Device
 from drivers.modbus.link import Link
 from drivers.modbus.pdu import (
     ILLEGAL_FUNCTION,

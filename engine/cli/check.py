@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from drivers.contract import DriverError, Identifies, Image, Quality, Value
+from drivers.contract import Driver, DriverError, Identifies, Image, Quality, UnansweredError, Value
 from drivers.registry import driver_class
 from engine.cli.screen import Grid, console_for, log_to, plain, tell, tell_json, tell_result
 from engine.cli.view import STYLES, number
@@ -112,7 +112,7 @@ async def _read_link(spec: LinkSpec) -> tuple[Image, list[str], Mapping[str, str
             await driver.open()
             for group in range(len(driver.groups)):
                 try:
-                    await driver.read(group)
+                    await _read_group(driver, group)
                 except DriverError as error:
                     troubles.append(str(error))
             if isinstance(driver, Identifies):
@@ -124,6 +124,15 @@ async def _read_link(spec: LinkSpec) -> tuple[Image, list[str], Mapping[str, str
     finally:
         await driver.close()
     return driver.image, troubles, identities
+
+
+async def _read_group(driver: Driver, group: int) -> None:
+    """Read one group, however often its driver wants to ask again. Raises `DriverError`."""
+    while True:
+        try:
+            return await driver.read(group)
+        except UnansweredError:
+            continue
 
 
 def summary(skid: Skid) -> str:

@@ -9,10 +9,12 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.modbus.connection import Connection, Device, Pace
+from drivers.modbus.connection import Connection, Pace
 from drivers.modbus.counters import LinkCounters
+from drivers.modbus.device import Device
 from drivers.modbus.lines import RtuFrames
 from drivers.modbus.options import DeviceOptions, RtuDeviceOptions
+from drivers.modbus.patience import Patience
 from drivers.modbus.pdu import Flaw, Refusal, Reply, Table, place_of, read, write_register
 from drivers.modbus.widening import Widening, narrowed
 
@@ -145,7 +147,8 @@ class Talk:
 
     async def read(self, *places: tuple[int, int]) -> list[Reply]:
         self.slave.asked.clear()
-        return await self.connection.run(self.device, [read(Table.HOLDING, *place) for place in places])
+        requests = [read(Table.HOLDING, *place) for place in places]
+        return await self.connection.run(self.device, requests, Patience([self.device]).whole(self.device))
 
 
 @given(
