@@ -1,7 +1,7 @@
 """One invocation of a command that is a Python function of the UOD.
 
-What the author's code raises ends its command and nothing else, and how long it takes is watched: it runs between two
-ticks of the scan cycle, which stands still meanwhile.
+Whatever the author's code raises, `SystemExit` too, ends its command and nothing else. How long it takes is watched and
+limited: it runs between two ticks of the scan cycle, which stands still meanwhile.
 """
 
 from __future__ import annotations
@@ -9,17 +9,25 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from typing import Final
+
+import numpy as np
 
 from drivers.contract import Quality, Value
 from engine.core.table import Table
 from engine.runs.activities import Writer
 from engine.runs.arguments import CommandError
+from engine.runs.time_limit import described, limited
 from engine.uod.faults import did_you_mean
 from engine.uod.function import CommandFunction, FunctionFactory, Reading
 
 log = logging.getLogger("skidlink.engine.runs")
+
+LIMIT_S: Final = 5.0
+"""A call that takes longer is interrupted: its author meant to wait, and the whole engine would wait for ever."""
 
 
 @dataclass(slots=True)
@@ -28,7 +36,7 @@ class FunctionCounters:
 
     function_calls: int = 0
     function_faults: int = 0
-    """Calls that raised something."""
+    """Calls that raised something, or were interrupted."""
     slow_functions: int = 0
     """Calls that took longer than a tick."""
 
@@ -66,6 +74,8 @@ class FunctionCall:
         self._function: CommandFunction | None = None
         self._began: float | None = None
         self._warned = False
+        self._in_engine = False
+        """The function is in a call of the engine's, which is not to be interrupted half done."""
 
     def go_on(self, now: float) -> bool:
         """Start it, or let it go on; raises `CommandError` when it has raised something."""
@@ -101,13 +111,25 @@ class FunctionCall:
         return Reading(table.value(row), table.units[row], quality, bool(table.simulated[row]))
 
     def set(self, tag: str, value: Value) -> None:
-        self._outputs.wish(tag, value)
+        with self._uninterrupted():
+            # Authors compute with numpy, and its numbers are to go no further.
+            self._outputs.wish(tag, value if isinstance(value, str) else np.asarray(value).item())
 
     def log(self, message: str) -> None:
-        log.info("%s: %s", self._name, message)
+        with self._uninterrupted():
+            log.info("%s: %s", self._name, message)
 
     def warn(self, message: str) -> None:
-        log.warning("%s: %s", self._name, message)
+        with self._uninterrupted():
+            log.warning("%s: %s", self._name, message)
+
+    @contextmanager
+    def _uninterrupted(self) -> Generator[None]:
+        self._in_engine = True
+        try:
+            yield
+        finally:
+            self._in_engine = False
 
     # Its life
 
@@ -133,24 +155,20 @@ class FunctionCall:
         """Do a part of the work; where that fails, leave off and raise `CommandError`."""
         if (error := self._attempt(what, work)) is not None:
             self.cancel()
-            raise CommandError(f"{self._name} failed in its {what}: {type(error).__name__}: {error}") from error
+            raise CommandError(f"{self._name} failed in its {what}: {described(error)}") from error
 
     def _clean_up(self, what: str, work: Callable[[], None]) -> None:
         if (error := self._attempt(what, work)) is not None:
-            log.error("%s: its %s has failed: %s: %s", self._name, what, type(error).__name__, error, exc_info=error)
+            log.error("%s: its %s has failed: %s", self._name, what, described(error), exc_info=error)
 
-    def _attempt(self, what: str, work: Callable[[], None]) -> Exception | None:
+    def _attempt(self, what: str, work: Callable[[], None]) -> BaseException | None:
         """Let the author's code work; return what it raised, once that is counted."""
         self._counters.function_calls += 1
         began = self._clock()
-        try:
-            work()
-        except Exception as error:  # noqa: BLE001  it is the author's code, and its fault ends its command alone
-            self._counters.function_faults += 1
-            return error
-        finally:
-            self._watch(what, self._clock() - began)
-        return None
+        error = limited(work, LIMIT_S, lambda: not self._in_engine)
+        self._watch(what, self._clock() - began)
+        self._counters.function_faults += error is not None
+        return error
 
     def _watch(self, what: str, took_s: float) -> None:
         if took_s <= self._tick_s:

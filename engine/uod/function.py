@@ -56,7 +56,7 @@ class CommandFunction(Protocol):
     """One invocation of a command; a new object is made for each. Inherit from it and leave out what does nothing.
 
     An exception in `start` or `progress` fails the command and is logged with its traceback; `cancel` and `finish`
-    follow.
+    follow. So does a call that takes longer than five seconds: it is interrupted.
     """
 
     def start(self, context: CommandContext, argument: Value | None) -> None:
