@@ -49,9 +49,9 @@ def convert(node: Any, source: Dimension, target: Dimension, column: int) -> Any
     except UnitError as error:
         raise FaultInExpression(f"{source.unit} cannot become {target.unit}: {error}", column) from error
     if scale != 1:
-        node = Call("*", (node, Number(scale, column)), column)
+        node = Call("*", (node, Number(float(scale), column)), column)
     if offset:
-        node = Call("+", (node, Number(offset, column)), column)
+        node = Call("+", (node, Number(float(offset), column)), column)
     return node
 
 

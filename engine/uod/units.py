@@ -1,21 +1,26 @@
-"""Units: what an author may write, what converts into what, and what Open Pectus calls the alternatives.
-
-pint takes half a second to load, so it is loaded when the first unit is read, and never by importing this module.
-"""
+"""Units: what an author may write, what converts into what, and what Open Pectus calls the alternatives."""
 
 from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
-from tokenize import TokenError
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
 
-from engine.core.units import dimension_of, pint_unit, registry
+from engine.core import units
+from engine.core.units import Unit, UnitError, unit_key
 
-if TYPE_CHECKING:
-    import pint
+__all__ = [
+    "OTHERS",
+    "QUANTITIES",
+    "Conversion",
+    "UnitError",
+    "compatible_units",
+    "conversion",
+    "nearest_unit",
+    "parse_unit",
+    "shown",
+]
 
 QUANTITIES: tuple[tuple[str, ...], ...] = (
     ("s", "min", "h", "ms"),
@@ -42,19 +47,25 @@ QUANTITIES: tuple[tuple[str, ...], ...] = (
 )
 """The units that Open Pectus knows, one tuple for each of its quantities (openpectus 0.1.1585, lang/exec/units.py)."""
 
+OFFERED: tuple[tuple[str, ...], ...] = (
+    ("s", "min", "h"), ("m", "cm", "mm"), ("kg", "g", "mg"), ("g/L", "mg/L", "kg/L", "kg/m3"), ("degC", "degF", "K"),
+    ("L", "mL", "m3"), ("L/h", "L/min", "mL/min", "m3/h", "L/d"), ("bar", "mbar", "kPa", "Pa", "psi"),
+    ("barg", "mbarg", "kPag", "psig"), ("kg/h", "g/s", "g/min", "g/h"), ("mS/cm", "µS/cm"), ("AU", "mAU"),
+    ("slpm", "sccm"), ("NL/min", "Nm3/h"), ("Sm3/h", "SL/min"), ("rpm", "1/min"), ("Hz", "kHz"), ("V", "mV"),
+    ("A", "mA"), ("kW", "W"), ("mol/L", "mM", "µM"), ("mPa.s", "Pa.s", "cP"), ("LMH", "L/m2/h"),
+    ("LMH/bar", "L/m2/h/bar"),
+)  # fmt: skip
+"""What a user may choose from where a value is entered; all else that converts can be typed."""
+
 OTHERS = (
     "mbar", "kPa", "psi", "mmHg", "mL/min", "mL/h", "m3", "m3/h", "µL", "mm", "µm", "mg", "t", "mg/L", "rpm", "1/min",
     "1/h", "mA", "A", "mV", "V", "W", "kW", "kWh", "ohm", "pH", "NTU", "ppm", "ppb", "mol/L", "S/cm", "cP", "DV", "d",
+    "barg", "mbarg", "psig", "kPag", "Torr", "inH2O", "mmH2O", "inHg", "sccm", "slpm", "scfm", "NL/min", "Nm3/h",
+    "Sm3/h", "gpm", "cfm", "FNU", "OD", "var", "kvar", "VA", "kVA", "%RH", "CV/h", "dB", "mPa.s", "Pa.s", "cSt", "mM",
+    "IU", "U/mL", "Ah", "°dH", "°Bx", "m/s", "mg/min", "µg/L", "MPa", "hPa", "uS/cm", "kg/m3", "mol", "kHz", "count",
+    "SL/min", "NL", "Nm3", "Sm3", "kgf/cm2", "g/L/h", "cells/mL", "MWh", "GJ", "kJ", "J/g", "J/g/K", "W/m2", "W/m2/K",
 )  # fmt: skip
-"""More units of a process lab, to guess from when an author mistypes one; pint knows hundreds beside these."""
-
-
-class UnitError(ValueError):
-    """A unit that nobody knows, or two that do not convert; `near` is the nearest known unit, if any."""
-
-    def __init__(self, message: str, near: str | None = None) -> None:
-        super().__init__(message)
-        self.near = near
+"""More units of a process lab, to guess from when an author mistypes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,68 +76,48 @@ class Conversion:
     offset: Fraction
 
 
-@cache
-def parse_unit(text: str | None) -> pint.Unit:
+def parse_unit(text: str | None) -> Unit:
     """Read a unit; None and "" are the unit of a plain number.
 
-    Raises `UnitError`.
+    Raises `UnitError` with the nearest unit that is known.
     """
-    import pint
-
     try:
-        return pint_unit(text or "")
-    # pint's parser lets pass what its tokenizer and its arithmetic raise
-    except (
-        pint.PintError,
-        TokenError,
-        ArithmeticError,
-        ValueError,
-        TypeError,
-        AssertionError,
-        AttributeError,
-    ) as error:
-        near = nearest_unit(text or "")
-        raise UnitError(f"{text!r} is no unit that is known here", near) from error
+        return units.read(text or "")
+    except UnitError as error:
+        raise UnitError(str(error), error.near or nearest_unit(text or "")) from error
 
 
+@lru_cache(maxsize=1000)
 def nearest_unit(text: str) -> str | None:
     """The known unit whose spelling comes nearest, letter case last."""
     known = [unit for quantity in QUANTITIES for unit in quantity] + list(OTHERS)
     folded = {unit.casefold(): unit for unit in reversed(known)}
     if text.casefold() in folded:
         return folded[text.casefold()]
-    near = difflib.get_close_matches(text.casefold(), folded, 1, 0.5)
+    near = difflib.get_close_matches(text.casefold()[:100], folded, 1, 0.5)
     return folded[near[0]] if near else None
 
 
-@cache
 def conversion(source: str | None, target: str | None) -> Conversion:
     """How a value in one unit becomes a value in another; temperatures have an offset.
 
     Raises `UnitError` with both dimensions when they do not convert.
     """
-    import pint
-
     wanted = parse_unit(target)
-    if source == target:
-        return Conversion(Fraction(1), Fraction(0))
-    try:
-        quantity: Any = registry().Quantity
-        zero, one = (Fraction(quantity(Fraction(x), parse_unit(source)).to(wanted).magnitude) for x in (0, 1))
-    except pint.PintError as error:
-        raise UnitError(f"{shown(source)} does not convert to {shown(target)}") from error
-    except TypeError as error:  # fractions have no logarithm, and pint knows no other curves
-        raise UnitError(f"{source!r} converts to {target!r} by a logarithm, not by scale and offset") from error
-    return Conversion(one - zero, zero)
+    return Conversion(*units.conversion(parse_unit(source), wanted))
 
 
 def shown(unit: str | None) -> str:
     """A unit with its dimension, for messages: "L/h ([length]^3 [time]^-1)"."""
-    return f"{unit or 'no unit'} ({dimension_of(parse_unit(unit))})"
+    return f"{unit or 'no unit'} ({parse_unit(unit).dimension})"
 
 
 def compatible_units(unit: str | None) -> list[str]:
-    """The units that Open Pectus offers for entry where a value has this unit; always the unit itself among them."""
+    """The units that are offered for entry where a value has this unit; its own spelling is the first of them."""
     if not unit:
         return [""]
-    return next((list(quantity) for quantity in QUANTITIES if unit in quantity), [unit])
+    key = unit_key(unit)
+    for quantity in OFFERED:
+        if any(unit_key(each) == key for each in quantity):
+            return [unit, *(each for each in quantity if unit_key(each) != key)]
+    return [unit]

@@ -136,7 +136,7 @@ def _check_unit(path: Path, unit: str | None) -> list[Finding]:
     try:
         parse_unit(unit)
     except UnitError as error:
-        hint = f"did you mean {error.near!r}?" if error.near else "write it as L/h, mS/cm, degC or %"
+        hint = f"did you mean {error.near!r}?" if error.near else "write one of docs/reference/units.md, or none"
         return [Finding(path, str(error), hint)]
     return []
 

@@ -90,3 +90,8 @@ async def test_the_driver_of_the_how_to_works(tmp_path: Path) -> None:
 def test_the_reference_of_the_uod_is_what_the_models_say() -> None:
     made = run_path(str(DOCS.parent / "tools" / "uod_reference.py"))["page"]()
     assert (DOCS / "reference" / "uod.md").read_text(encoding="utf-8") == made, "run python tools/uod_reference.py"
+
+
+def test_the_reference_of_units_is_what_the_table_says() -> None:
+    made = run_path(str(DOCS.parent / "tools" / "unit_reference.py"))["page"]()
+    assert (DOCS / "reference" / "units.md").read_text(encoding="utf-8") == made, "run python tools/unit_reference.py"

@@ -61,9 +61,9 @@ def test_readings(info: UodInfoMsg) -> None:
     ]
 
     assert found == [
-        ("reading", "FT01", ["L/h", "L/min", "L/d"], None, None),
-        ("reading", "Run Time", ["s", "min", "h", "ms"], None, None),
-        ("reading_with_entry", "PU01", ["L/h", "L/min", "L/d"], "float", None),
+        ("reading", "FT01", ["L/h", "L/min", "mL/min", "m3/h", "L/d"], None, None),
+        ("reading", "Run Time", ["s", "min", "h"], None, None),
+        ("reading_with_entry", "PU01", ["L/h", "L/min", "mL/min", "m3/h", "L/d"], "float", None),
         ("reading_with_choice", "VA01", [""], None, {"Shut": "VA01: Shut", "Wide open": "VA01: Wide open"}),
         ("reading_with_entry", "Label", [""], "str", None),
         ("reading_with_entry", "Count", [""], "float", None),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -235,9 +234,3 @@ def test_a_skid_with_warnings_runs(tmp_path: Path) -> None:
     assert [fault.severity for fault in reading.faults] == [Severity.WARNING]
     assert reading.warnings == reading.faults
     assert not reading.errors
-
-
-def test_the_reader_is_imported_without_pint() -> None:
-    code = "import sys, engine.uod.reader, engine.uod.info; sys.exit('pint' in sys.modules)"
-
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

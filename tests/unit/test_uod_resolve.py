@@ -251,7 +251,13 @@ def test_a_command_takes_the_units_that_its_author_allows_or_all_that_fit() -> N
         commands={"Any": {"sets": "P"}, "Minutes": {"sets": "P", "units": ["L/min"]}},
     )
 
-    every = {"L/h": (1.0, 0.0), "L/min": (60.0, 0.0), "L/d": (1 / 24, 0.0)}
+    every = {
+        "L/h": (1.0, 0.0),
+        "L/min": (60.0, 0.0),
+        "mL/min": (0.06, 0.0),
+        "m3/h": (1000.0, 0.0),
+        "L/d": (1 / 24, 0.0),
+    }
     assert found.commands == (
         CommandSpec("Any", (SetStep(0),), ArgumentSpec("number", "L/h", every)),
         CommandSpec("Minutes", (SetStep(0),), ArgumentSpec("number", "L/h", {"L/min": (60.0, 0.0)})),
