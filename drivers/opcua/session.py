@@ -31,6 +31,7 @@ from drivers.opcua.faults import link_error
 from drivers.opcua.kept_read import KeptRead, encoded_token
 from drivers.opcua.node_ids import SERVER_STATE
 from drivers.opcua.security import NO_POLICY, Access, Choice, choose, expiry_warnings, log_in, offers_of, secure
+from drivers.opcua.transport import bound
 
 _log = logging.getLogger("skidlink.drivers.opcua")
 logging.getLogger("asyncua").setLevel(logging.WARNING)
@@ -154,6 +155,7 @@ class Session:
         client.name = client.description = "Skidlink"
         client.session_timeout = int(SESSION_TIMEOUT_S * 1000)
         client.secure_channel_timeout = int(CHANNEL_LIFETIME_S * 1000)
+        bound(client)
         return client
 
     async def close(self) -> None:
