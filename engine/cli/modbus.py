@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from drivers.modbus.pdu import Table
+from drivers.modbus.vendor_addresses import Counting
+from drivers.modbus.vendor_numbers import Factor
 
 modbus = typer.Typer(help="Look at Modbus devices: find them, read them raw, take over a vendor's register table.")
 
@@ -66,12 +68,32 @@ def replay(
 
 @modbus.command("import")
 def import_(
-    file: Annotated[Path, typer.Argument(metavar="MAP.CSV", help="The vendor's table, its first line naming columns.")],
+    file: Annotated[Path, typer.Argument(metavar="MAP.CSV", help="The vendor's table: CSV, or a manual in Markdown.")],
     device: Annotated[str, typer.Option(help="The device that the tags are on.")] = "device",
-    base: Annotated[int, typer.Option(min=0, max=1, help="The number the vendor gives the first register.")] = 0,
-    table: Annotated[Table, typer.Option(help="The table meant where no column says it.")] = Table.HOLDING,
+    base: Annotated[
+        int | None, typer.Option(min=0, max=1, help="The number the vendor gives the first register (0).")
+    ] = None,
+    table: Annotated[Table, typer.Option(help="The table meant where nothing says it.")] = Table.HOLDING,
+    factor: Annotated[
+        Factor | None, typer.Option(help="What a bare factor such as 10 does to what a register holds.")
+    ] = None,
+    addresses: Annotated[
+        Counting, typer.Option(help="Whether 40001 is the first holding register (modicon), or an address (plain).")
+    ] = "auto",
+    column: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HEADING=ROLE", help='What a column holds, such as "Datenformat=type"; or =ignore.'),
+    ] = None,
+    device_id: Annotated[int | None, typer.Option(min=0, max=255, help="Take only the rows of this device id.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
 ) -> None:
-    """Turn a vendor's register table into tags of a UOD, on the standard output."""
-    from engine.cli.modbus_survey import import_map
+    """Turn a vendor's register table into tags of a UOD, on the standard output, each with its line in the table."""
+    from drivers.modbus.register_map import MapOptions
+    from engine.cli.modbus_import import columns_said, import_map
 
-    raise typer.Exit(import_map(file, device, base, table))
+    try:
+        columns = columns_said(column or [])
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--column") from error
+    options = MapOptions(base, table, factor, addresses, columns, device_id)
+    raise typer.Exit(import_map(file, device, options, as_json=as_json))

@@ -1,10 +1,8 @@
-"""What `skidlink modbus` does: surveys of links, guesses at registers, tables of vendors."""
+"""What `skidlink modbus` does with links: surveys of them, and guesses at registers."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import re
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -19,12 +17,10 @@ from drivers.modbus.dump import dumped
 from drivers.modbus.guesses import guesses, matches, remarks
 from drivers.modbus.options import DeviceOptions
 from drivers.modbus.pdu import Table
-from drivers.modbus.register_map import read_map
 from drivers.modbus.survey import Found, Survey
 from drivers.registry import driver_class
-from engine.cli.screen import UNCUT, Grid, console_for, tell, tell_result
+from engine.cli.screen import Grid, console_for, tell, tell_result
 from engine.uod.reader import read_uod
-from engine.uod.units import UnitError, parse_unit
 from uod_examples.skid.replay import ReplayError, replay
 
 
@@ -177,44 +173,3 @@ def run_replay(file: Path, port: int) -> int:
     except (ReplayError, OSError, RuntimeError) as error:
         tell(str(error))
     return 1
-
-
-def _scalar(value: str | float) -> str:
-    """A value as YAML, in quotes where it could be taken for something else."""
-    words = {"on", "off", "yes", "no", "y", "n", "true", "false", "null"}
-    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][\w /.\-]*", value) and value.lower() not in words
-    return str(value) if plain else json.dumps(value, ensure_ascii=False)
-
-
-def import_map(file: Path, device: str, base: int, table: Table) -> int:
-    """Print the tags of a vendor's table; exit code 1 where there are rows that cannot be read."""
-    try:
-        found = read_map(_text(file.read_bytes()), device, base=base, table=table)
-    except (OSError, DriverError) as error:
-        tell(f"{file}: {error}")
-        return 1
-    tell_result("tags:")
-    for name, keys in found.tags.items():
-        try:
-            parse_unit(keys.get("unit"))
-        except UnitError as error:
-            found.remarks.append(f"line {found.lines[name]} ({name}): {error}; it was left out")
-            del keys["unit"]
-        rest = ", ".join(f"{key}: {_scalar(value)}" for key, value in keys.items())
-        tell_result(f"  {_scalar(name)}: {{{rest}}}", most=UNCUT)
-    for remark in found.remarks:
-        tell(f"{file}: look: {remark}")
-    for fault in found.faults:
-        tell(f"{file}: left out: {fault}")
-    tell(f"{len(found.tags)} tags, {len(found.faults)} rows left out, {len(found.remarks)} to look at")
-    return 1 if found.faults else 0
-
-
-def _text(data: bytes) -> str:
-    """The text of a file as spreadsheets write them: UTF-8, UTF-16 with its mark, or else Windows-1252."""
-    if data[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        return data.decode("utf-16", "replace")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("cp1252", "replace")

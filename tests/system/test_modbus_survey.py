@@ -200,7 +200,7 @@ def test_a_vendors_table_is_printed_as_tags(tmp_path: Path) -> None:
     file = tmp_path / "map.csv"
     file.write_text("name,address,type,unit\non,5,float32,L/h\nbad,x,float32,\n")
     said = skidlink("import", file, "--device", "pump", code=1)
-    assert '  "on": {device: pump, holding: 5, type: float32, unit: L/h}\n' in said
+    assert '  "on": {device: pump, holding: 5, type: float32, unit: L/h}  # line 2\n' in said
     assert "line 3 (bad): 'x' is no address" in said
     assert "No such file" in skidlink("import", tmp_path / "none.csv", code=1)
 

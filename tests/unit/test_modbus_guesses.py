@@ -14,7 +14,7 @@ from drivers.modbus.driver import ModbusAscii, ModbusRtu, ModbusRtuOverTcp, Modb
 from drivers.modbus.dump import dumped
 from drivers.modbus.guesses import guesses, matches, remarks
 from drivers.modbus.pdu import Table
-from drivers.modbus.register_map import read_map
+from drivers.modbus.register_map import MapOptions, read_map
 
 
 def words(data: bytes, address: int = 100) -> dict[int, int]:
@@ -118,7 +118,7 @@ Odd;120;FLOAT80;;;R;;
 
 
 def test_a_vendors_table_becomes_tags() -> None:
-    found = read_map(TABLE, "pump", base=1)
+    found = read_map(TABLE, "pump", MapOptions(base=1, addresses="modicon"))
     assert found.tags == {
         "Flow 1": {
             "device": "pump", "holding": 99, "type": "float32", "unit": "L/h", "description": "Flow of line 1",
