@@ -14,10 +14,11 @@ Rules of this file:
 from __future__ import annotations
 
 import logging
+import textwrap
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
 from uuid import uuid4
 
 from drivers.contract import Value
@@ -25,6 +26,7 @@ from engine.core.core import Core
 from engine.outputs import OutputRefusedError, Outputs
 from engine.runs.activities import Activity, Halt, Setting, Steps, Until, Waiting
 from engine.runs.arguments import CommandError
+from engine.runs.errors import TELL_EACH_TIME
 from engine.runs.function_call import FunctionCall, FunctionCounters
 from engine.runs.journal import Journal
 from engine.runs.logbook import Logbook
@@ -39,6 +41,8 @@ from protocol.models import RunLog
 log = logging.getLogger("skidlink.engine.runs")
 
 _SEVERITIES = {"Info": logging.INFO, "Warning": logging.WARNING, "Error": logging.ERROR}
+LONGEST_SHOWN: Final = 80
+"""Characters of a line that are shown where it is refused."""
 _ENDS = {"Pause": "Unpause", "Hold": "Unhold"}
 """A word that halts the run -> the one that lets it go on."""
 
@@ -132,7 +136,7 @@ class Commands:
             except CommandError as error:
                 return self._refused(text, error)
         if not injection.lines:
-            return refusal("there is no command in it")
+            return told(refusal("there is no command in what was sent: it has only blanks and comments"))
         if not self._logbook.in_run and any(line.needs_run for _, line in injection.lines):
             self._queue.append(injection)
             for line_id, line in injection.lines:
@@ -151,7 +155,7 @@ class Commands:
         try:
             self._ongoing.cancel(line_id)
         except CommandError as error:
-            return refusal(str(error))
+            return told(refusal(str(error)))
         return SuccessMessage()
 
     def force(self, line_id: str) -> SuccessMessage | ErrorMessage:
@@ -159,7 +163,7 @@ class Commands:
         try:
             self._ongoing.force(line_id)
         except CommandError as error:
-            return refusal(str(error))
+            return told(refusal(str(error)))
         return SuccessMessage()
 
     def counted(self) -> dict[str, float]:
@@ -283,7 +287,9 @@ class Commands:
     def _refused(self, text: str, error: Exception, line_id: str = "", *, left_out: int = 0) -> ErrorMessage:
         """Say and write down why a line cannot be carried out."""
         why = f"{error}; the lines after it are left out" if left_out else str(error)
-        log.error("%s: %s", text, why, exc_info=error.__cause__)
+        named = why.lstrip("'").startswith(text.partition(":")[0])
+        shown = why if named else f"{textwrap.shorten(text, LONGEST_SHOWN, placeholder=' ...')}: {why}"
+        log.error("%s", shown, exc_info=error.__cause__, extra=TELL_EACH_TIME)
         self._logbook.note(text, line_id=line_id, failed=True)
         return refusal(why)
 
@@ -298,3 +304,9 @@ def _given(argument: Value | None) -> Value:
 def refusal(why: str) -> ErrorMessage:
     """The answer to what a user cannot have."""
     return ErrorMessage(message=why, caller_error=True)
+
+
+def told(answer: ErrorMessage) -> ErrorMessage:
+    """The answer, written into the error log as well: the web page of Open Pectus shows users no other text of ours."""
+    log.error("%s", answer.message, extra=TELL_EACH_TIME)
+    return answer

@@ -23,7 +23,7 @@ from engine.links import Link
 from engine.outputs import Outputs
 from engine.runs.archive import Archive, columns_of
 from engine.runs.archive_files import ArchiveFiles
-from engine.runs.commands import Commands, refusal
+from engine.runs.commands import Commands, refusal, told
 from engine.runs.errors import ErrorCollector
 from engine.runs.instructions import InstructionSource, MethodFailedError
 from engine.runs.journal import DeadRun, Journal, Progress
@@ -124,7 +124,7 @@ class Runs:
         """Carry out a command, or say why not."""
         match message:
             case ExecuteControlCommandMsg(name=name):
-                return self.control(name)
+                return self._press(name)
             case InjectCodeMsg(pcode=pcode):
                 return self._commands.inject(pcode)
             case CancelMsg(exec_id=line_id):
@@ -135,6 +135,14 @@ class Runs:
                 return self._save(method)
             case _:
                 return refusal(f"Skidlink does not take {type(message).__name__} yet")
+
+    def _press(self, name: str) -> SuccessMessage | ErrorMessage:
+        """Do what a button asks for. When it cannot be had, send the states again: the page shows it pressed by now."""
+        answer = self.control(name)
+        if isinstance(answer, ErrorMessage):
+            told(answer)
+            self._send(ControlStateMsg(control_state=self.state.switches))
+        return answer
 
     def control(self, name: str) -> SuccessMessage | ErrorMessage:
         """Carry out one of the words of run control."""

@@ -16,6 +16,8 @@ DIFFERENT: Final = 100
 REMEMBERED: Final = 100
 REPEATED_AFTER_S: Final = 60.0
 """An equal message is told again after this long: a device that flaps must not fill the log of a whole run."""
+TELL_EACH_TIME: Final = {"each_time": True}
+"""`extra` of a record that answers a user: it is told again, however often the same has been told."""
 
 
 class ErrorCollector(logging.Handler):
@@ -40,6 +42,8 @@ class ErrorCollector(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         key = record.getMessage(), 40 if record.levelno >= logging.ERROR else 30
         with self._mutex:
+            if getattr(record, "each_time", False):
+                self._told.pop(key, None)
             if key in self._waiting or len(self._waiting) < DIFFERENT:
                 self._waiting[key] = record.created
             else:
@@ -52,17 +56,19 @@ class ErrorCollector(logging.Handler):
         with self._mutex:
             waiting, self._waiting = self._waiting, OrderedDict()
             left_out, self._left_out = self._left_out, 0
-        entries: list[ErrorLogEntry] = []
-        for key, created in waiting.items():
-            if now - self._told.get(key, -REPEATED_AFTER_S) < REPEATED_AFTER_S:
-                continue
-            self._told[key] = now
-            self._told.move_to_end(key)
-            entries.append(ErrorLogEntry(message=key[0], created_time=created, severity=key[1]))
-        while len(self._told) > 10 * DIFFERENT:
-            self._told.popitem(last=False)
+            entries = [entry for key, created in waiting.items() if (entry := self._new(key, created, now))]
+            while len(self._told) > 10 * DIFFERENT:
+                self._told.popitem(last=False)
         if left_out:
             text = f"{left_out} more warnings and errors in the same second; the engine's own log has all of them"
             entries.append(ErrorLogEntry(message=text, created_time=time.time(), severity=30))
         self.recent.extend(entries)
         return entries
+
+    def _new(self, key: tuple[str, int], created: float, now: float) -> ErrorLogEntry | None:
+        """The entry for a message, unless the same was told in the last minute."""
+        if now - self._told.get(key, -REPEATED_AFTER_S) < REPEATED_AFTER_S:
+            return None
+        self._told[key] = now
+        self._told.move_to_end(key)
+        return ErrorLogEntry(message=key[0], created_time=created, severity=key[1])

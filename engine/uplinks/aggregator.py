@@ -30,7 +30,7 @@ from engine.uplinks.outbox import Outbox
 from engine.uplinks.plot_log import is_recorded, newest_stored
 from engine.uplinks.registration import RefusedError, register
 from engine.uplinks.splitting import parts_of
-from protocol.aggregator_messages import AggregatorMessage
+from protocol.aggregator_messages import AggregatorMessage, ExecuteControlCommandMsg, InjectCodeMsg
 from protocol.engine_messages import EngineMessage, RunStoppedMsg
 from protocol.exceptions import (
     CallTimeoutError,
@@ -64,6 +64,9 @@ KINDS_OF_REFUSAL: Final = 100
 MAINTAIN_EVERY_S: Final = 5.0
 MEMORY_BYTES: Final = 64 * 2**20
 """The bound of an outbox that has no file."""
+TOLD_OTHERWISE: Final = (InjectCodeMsg, ExecuteControlCommandMsg)
+"""Commands whose refusal users read in the error log, where the engine has written it. Of an error reply to these the
+web page shows nothing but "Internal Server Error" or "Bad Request", so the reply is a success: it has arrived."""
 NO_RUN: Final = message_body(
     RunStoppedMsg(
         run_id="", runlog=RunLog.empty(), method_state=MethodState.empty(), archive=None, archive_filename=None
@@ -269,7 +272,10 @@ class AggregatorUplink:
             return encode(ErrorMessage(message=f"the engine cannot read this command: {error}")).decode()
         if not isinstance(message, AggregatorMessage):
             return encode(ErrorMessage(message=f"{type(message).__name__} is no command")).decode()
-        return encode(await self._engine.handle(message)).decode()
+        reply = await self._engine.handle(message)
+        if isinstance(reply, ErrorMessage) and isinstance(message, TOLD_OTHERWISE):
+            reply = SuccessMessage()
+        return encode(reply).decode()
 
     def _connected(self) -> None:
         self.status.connected = True

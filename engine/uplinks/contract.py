@@ -72,7 +72,7 @@ class Engine(Protocol):
         """Take a command of a user: check it, set it going, and answer. Work that lasts comes after the answer.
 
         The aggregator hangs up after two seconds without an answer, so after 1.5 s the call is cancelled and the user
-        is told that the command was not taken.
+        is told that the command was not taken. What is refused stands in the error log, too.
         """
         ...
 

@@ -38,6 +38,12 @@ class Unit:
         assert listed["runtime_msec"] >= 0
         return values
 
+    async def errors(self, *, count: int) -> list[str]:
+        """The error log, once it has so many entries."""
+        path = f"{self.path}/error_log"
+        log = await self.lab.aggregator.until(path, lambda log: len(log["entries"]) >= count)
+        return [entry["message"] for entry in log["entries"]]
+
     async def save(self, lines: list[dict[str, str]], version: int) -> httpx.Response:
         body = {"lines": lines, "version": version, "last_author": "Anon"}
         async with httpx.AsyncClient(timeout=PATIENCE_S) as http:
@@ -68,13 +74,45 @@ async def test_the_states_of_a_run_as_users_see_them(lab: Lab) -> None:
         record = await lab.aggregator.until(f"/api/recent_runs/{first['Run Id']}", lambda found: "run_id" in found)
         assert record["run_id"] == first["Run Id"]
         await unit.shows(state="Running", control=(True, False, False), unit="in_progress")
-        with pytest.raises(AssertionError, match="not in a state to receive that command"):
-            await lab.press(unit.name, "Start")
+        await lab.press(unit.name, "Start")
+        assert await unit.errors(count=1) == ["a run is active already; stop it first"]
         await lab.press(unit.name, "Stop")
         values = await unit.shows(state="Stopped", control=(False, False, False), unit="ready")
         assert (values["Method Status"], values["Run Id"]) == ("OK", None)
         assert {values[name] for name in ("Base", "Run Counter", "Connection Status")} == {"min", 0, "Connected"}
         assert await lab.aggregator.get(f"/api/recent_runs/{again['Run Id']}")
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ("PU01: 150 %", "PU01: 150 % is above its max of 100 %"),
+        ("PU01: fast", "PU01 takes a number, not 'fast'; write PU01: 1.5"),
+        ("Dance: now", "'Dance' is no command of this skid"),
+        ("# nothing", "there is no command in what was sent"),
+    ],
+)
+async def test_the_page_shows_once_why_a_command_is_refused(lab: Lab, line: str, sentence: str) -> None:
+    """An error reply would show as "Internal Server Error" there, and no other text."""
+    async with lab.engine():
+        unit = Unit(lab, await lab.unit())
+        await lab.values(unit.name, lambda values: values.get("PU01") == 0)
+        await lab.press(unit.name, line, "manually_entered")
+        (told,) = await unit.errors(count=1)
+        assert told.startswith(sentence)
+        await lab.press(unit.name, line, "manually_entered")  # tried again within the minute, it is told again
+        path = f"{unit.path}/error_log"
+        await lab.aggregator.until(path, lambda log: [entry["occurrences"] for entry in log["entries"]] == [2])
+        assert await unit.errors(count=1) == [told]
+
+
+async def test_a_button_that_is_refused_does_not_stay_pressed(lab: Lab) -> None:
+    async with lab.engine():
+        unit = Unit(lab, await lab.unit())
+        await lab.values(unit.name, lambda values: values.get("PU01") == 0)
+        await lab.press(unit.name, "Hold")
+        assert await unit.errors(count=1) == ["no run is active; Hold needs one, and Start begins it"]
+        await unit.shows(state="Stopped", control=(False, False, False), unit="ready")
 
 
 async def test_a_method_goes_there_and_back_and_outlives_both_sides(lab: Lab) -> None:

@@ -470,7 +470,7 @@ def test_what_cannot_be_found_cannot_be_cancelled_or_forced(running: User) -> No
 
 
 def test_an_empty_injection_is_refused(user: User) -> None:
-    assert user.say("", "# nothing") == "there is no command in it"
+    assert user.say("", "# nothing") == "there is no command in what was sent: it has only blanks and comments"
 
 
 def test_what_is_set_by_hand_in_a_pause_is_done_in_it(running: User) -> None:

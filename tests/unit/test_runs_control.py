@@ -211,7 +211,7 @@ async def test_nothing_moves_when_one_of_several_lines_cannot_be_read(tmp_path: 
     [
         (STOP, "no run is active; Stop needs one"),
         (ExecuteControlCommandMsg(name="Dance"), "no control command"),
-        (InjectCodeMsg(pcode="# nothing"), "no command in it"),
+        (InjectCodeMsg(pcode="# nothing"), "there is no command in what was sent"),
         (CancelMsg(exec_id="x"), "no line 'x'"),
         (ForceMsg(exec_id="x"), "no line 'x'"),
     ],
@@ -224,6 +224,20 @@ async def test_what_cannot_be_had_is_refused_with_the_reason(
         assert isinstance(answer, ErrorMessage)
         assert answer.caller_error
         assert why in (answer.message or "")
+
+
+async def test_each_refusal_is_told_once_in_the_error_log_however_soon_it_comes_again(tmp_path: Path) -> None:
+    async with running(tmp_path) as bench:
+        errors = bench.engine.runs.errors
+        for now, message, entry in (
+            (1.0, InjectCodeMsg(pcode="Dance: 5"), "'Dance' is no command of this skid"),
+            (2.0, InjectCodeMsg(pcode="Dance: 5"), "'Dance' is no command of this skid"),
+            (3.0, ExecuteControlCommandMsg(name="Hold"), "no run is active; Hold needs one"),
+            (4.0, CancelMsg(exec_id="x"), "the run log has no line 'x'"),
+        ):
+            errors.take(now - 0.5)
+            await bench.do(message)
+            assert [told.message.startswith(entry) for told in errors.take(now)] == [True]
 
 
 async def test_a_second_start_is_refused_and_the_end_of_the_engine_ends_the_run(tmp_path: Path) -> None:

@@ -148,6 +148,7 @@ def test_restart_ends_the_run_and_begins_another(bench: Bench) -> None:
     assert bench.tick().items() >= {"System State": "Restarting", "Run Id": None, "PU01": 0.0}.items()
     assert names(bench.new()) == [
         "UodInfoMsg", "RunStoppedMsg", "UodInfoMsg", "WebPushNotificationMsg", "ControlStateMsg",
+        "ControlStateMsg",  # after Stop was refused
         "RunStartedMsg", "WebPushNotificationMsg", "ControlStateMsg",
     ]  # fmt: skip
     bench.tick()
