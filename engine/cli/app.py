@@ -9,6 +9,7 @@ import typer
 
 from engine.cli.loop import LoopName
 from engine.cli.modbus import modbus
+from engine.cli.number_option import number_option
 from engine.cli.opcua import opcua
 
 app = typer.Typer(
@@ -63,7 +64,7 @@ OutboxLimit = Annotated[
 ]
 OutboxKeep = Annotated[
     float,
-    typer.Option(metavar="DAYS", min=0, help="Samples that have waited for longer are given up."),
+    typer.Option(metavar="DAYS", parser=number_option, help="Samples that have waited for longer are given up."),
 ]
 Archive = Annotated[
     Path | None,
@@ -76,7 +77,9 @@ Archive = Annotated[
 ArchiveParquet = Annotated[
     bool, typer.Option("--archive-parquet", help="Write each run as a Parquet file, too, with the exact values.")
 ]
-ArchiveKeep = Annotated[float, typer.Option(metavar="DAYS", min=0, help="Archives that are older are deleted.")]
+ArchiveKeep = Annotated[
+    float, typer.Option(metavar="DAYS", parser=number_option, help="Archives that are older are deleted.")
+]
 ArchiveLimit = Annotated[
     int, typer.Option(metavar="MIB", min=1, help="When all archives take more than this, the oldest are deleted.")
 ]
@@ -88,7 +91,9 @@ Output = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Write each message as a line of JSON; - is the standard output."),
 ]
-Duration = Annotated[float | None, typer.Option(metavar="S", min=0, help="End by itself after so many seconds.")]
+Duration = Annotated[
+    float | None, typer.Option(metavar="S", parser=number_option, help="End by itself after so many seconds.")
+]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of the live table, as without a terminal.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what the drivers and uplinks do.")]
 Loop = Annotated[

@@ -131,8 +131,15 @@ class _Parser:
     def whole(self) -> Node:
         node = self._either()
         if self._next.kind != "end":
+            self._refuse_decimal_comma()
             self._unexpected("an operator")
         return node
+
+    def _refuse_decimal_comma(self) -> None:
+        before, comma, after = (self._tokens[self._at + step : self._at + step + 1] for step in (-1, 0, 1))
+        if comma[0].text == "," and before[0].kind == "number" and after and after[0].kind == "number":
+            number = f"{before[0].text}.{after[0].text}"
+            raise FaultInExpression(f"the decimal sign is a point: write {number}", before[0].column)
 
     @property
     def _next(self) -> _Token:

@@ -14,6 +14,7 @@ from engine.uod.faults import Finding, Path, did_you_mean
 from engine.uod.function import FunctionFactory
 from engine.uod.model import ARGUMENT, Command, Value
 from engine.uod.model import Step as WrittenStep
+from engine.uod.number_text import how_to_write
 from engine.uod.skid import RESERVED_COMMANDS, ArgumentSpec, CommandSpec, OutputSpec, SetStep, Step, UntilStep, WaitStep
 from engine.uod.units import UnitError, compatible_units, conversion
 
@@ -226,7 +227,9 @@ class Commands:
         is_text = self._is_text(tag.name)
         if isinstance(value, str):
             if is_text is False or tag.unit:
-                hint = f"write {ARGUMENT} for what follows the command's name" if value.strip() == ARGUMENT else ""
+                hint = how_to_write(value) or ""
+                if value.strip() == ARGUMENT:
+                    hint = f"write {ARGUMENT} for what follows the command's name"
                 self._fault(path, f"{tag.name} takes a number, not {value!r}", hint)
         elif is_text:
             self._fault(path, f"{tag.name} takes a text, not {value!r}", "put it in quotes")

@@ -12,6 +12,7 @@ from pydantic_core import ErrorDetails
 
 from engine.uod.faults import Finding, Path, did_you_mean
 from engine.uod.model import AccumulatedCv, Author, Command, Derived, Device, ProcessValue, Simulation, Step, Tag, Uod
+from engine.uod.number_text import how_to_write, is_number
 
 PARTS: dict[str, type[BaseModel]] = {"devices": Device, "tags": Tag, "derived": Derived, "commands": Command}
 """The sections of a UOD whose parts are named by their author."""
@@ -31,6 +32,7 @@ _EXPECTED = {
     "model_attributes_type": "keys with values",
     "finite_number": "a finite number",
 }
+_UNQUOTED = "write it without quotes"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,8 @@ def finding_of(detail: ErrorDetails, prefix: Path, known: Iterable[str]) -> Find
         message = f"expected {_EXPECTED[kind]}, found {found!r}"
         if kind == "string_type" and isinstance(found, (bool, int, float)):
             hint = "put it in quotes"
+        elif isinstance(found, str) and _EXPECTED[kind] in {"a number", "a whole number"}:
+            hint = how_to_write(found) or (_UNQUOTED if is_number(found) else "")
     else:
         message = detail["msg"].removeprefix("Value error, ").replace("Input should", "this should")
         if isinstance(found, (bool, int, float, str)) and str(found) not in message:

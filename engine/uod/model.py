@@ -277,7 +277,8 @@ class Command(Strict):
     """What follows the command's name. If not given: a choice where the tag has choices, else a number; with runs,
     nothing."""
     units: list[str] = Field(default_factory=list[str])
-    """The units that a number may be given in; it is converted to the tag's unit, with runs to the first of them."""
+    """The units that are offered where a number is entered; any other that converts can be typed. The number is
+    converted to the tag's unit, with runs to the first of them."""
     choices: list[Name] = Field(default_factory=list[str])
     """With runs: the words that a choice may be."""
     min: Number | None = None

@@ -25,7 +25,7 @@ from engine.uod.heartbeats import heartbeat_spec, unfit_heartbeat
 from engine.uod.model import Derived, Tag
 from engine.uod.simulations import check_simulations, simulated_by
 from engine.uod.skid import RESERVED_TAGS, HeartbeatSpec, OutputSpec, Skid
-from engine.uod.value_checks import check_stand_in, check_values, deadband, scale_and_offset
+from engine.uod.value_checks import check_safe_kind, check_stand_in, check_values, deadband, scale_and_offset
 from engine.uod.wiring import Socket, Wiring, is_counter
 
 
@@ -61,6 +61,7 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
         spec = _tag_spec(name, tag, socket, wiring.kind(socket))
         if wiring.is_learned(socket):
             findings += check_stand_in(("tags", name), tag, converted_kind(spec, wiring.kind(socket)))
+            findings += check_safe_kind(("tags", name), tag, wiring.kind(socket))
         tags.append(spec)
     unsound = {name for _, name in draft.broken} | (uod.tags.keys() - {tag.name for tag in tags})
     for name, derived in derived_parts.items():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+from drivers.contract import Kind
 from engine.core.stand_ins import stand_in
 from engine.core.table import TagKind
 from engine.uod.faults import Finding, Path, Severity, did_you_mean
 from engine.uod.heartbeats import check_heartbeat
 from engine.uod.model import Derived, Tag
+from engine.uod.number_text import how_to_write, is_number
 from engine.uod.units import UnitError, conversion, parse_unit
 
 _FOR_NUMBERS = (
@@ -58,7 +60,9 @@ def _check_limits(path: Path, part: Tag | Derived) -> list[Finding]:
     try:
         widths = deadband(part)
     except ValueError:
-        hint = 'write a number in the tag\'s unit, or a share of the span as "1%" beside min and max'
+        hint = how_to_write(str(part.deadband)) or (
+            'write a number in the tag\'s unit, or a share of the span as "1%" beside min and max'
+        )
         findings.append(Finding((*path, "deadband"), f"the deadband {part.deadband!r} cannot be made out", hint))
     else:
         if not all(0 <= width < math.inf for width in widths):
@@ -98,9 +102,22 @@ def check_stand_in(path: Path, part: Tag | Derived, kind: TagKind) -> list[Findi
     try:
         stand_in(part.on_bad_value, kind, choices)
     except ValueError as error:
-        hint = did_you_mean(str(part.on_bad_value), choices, "choices") if choices else ""
+        text = str(part.on_bad_value)
+        hint = did_you_mean(text, choices, "choices") if choices else how_to_write(text) or ""
         return [Finding((*path, "on_bad_value"), str(error), hint)]
     return []
+
+
+def check_safe_kind(path: Path, tag: Tag, kind: Kind) -> list[Finding]:
+    """Whether the point, whose raw kind is known, can take the safe value."""
+    safe = tag.safe_value
+    if tag.choices or not isinstance(safe, str) or kind is Kind.TEXT or tag.unit or how_to_write(safe):
+        return []
+    hint = "write true or false" if kind is Kind.BOOL else "write a number, or give the tag choices"
+    if kind is not Kind.BOOL and is_number(safe):
+        hint = "write it without quotes"
+    what = "true or false" if kind is Kind.BOOL else "a number"
+    return [Finding((*path, "safe_value"), f"the safe value {safe!r} is not {what}", hint)]
 
 
 def _check_choices(path: Path, part: Tag) -> list[Finding]:
@@ -174,6 +191,9 @@ def _check_safe_value(path: Path, tag: Tag) -> list[Finding]:
         if safe in tag.choices:
             return []
         return [Finding(path, f"{safe!r} is not among the choices", did_you_mean(str(safe), tag.choices, "choices"))]
+    if isinstance(safe, str) and (tag.unit or how_to_write(safe)):
+        hint = how_to_write(safe) or f"write a number in {tag.unit}"
+        return [Finding(path, f"the safe value {safe!r} is not a number", hint)]
     if isinstance(safe, (bool, str)) or safe is None:
         return []
     if tag.min is not None and safe < tag.min:

@@ -6,6 +6,7 @@ so that `on`, `off`, `yes` and `no` are words.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path as FilePath
 from typing import Any
 
@@ -66,7 +67,13 @@ class YamlText:
         merged: dict[str, Any] = {}
         own: dict[str, Any] = {}
         lines: dict[str, int] = {}
+        before: tuple[str, _Node] | None = None
         for key, value in node.value:
+            if before is not None and (number := _cut_number(before[1], key, value)):
+                message = f"a comma ends the value: {before[0]} is read as {before[1].value}"
+                self._blame((*path, before[0]), before[1].start_mark, message, f"write {number}, with a point")
+                own[before[0]] = float(number)
+                continue
             if key.tag == _MERGE:
                 for part in value.value if value.id == "sequence" else [value]:
                     merged = self._value(path, part, above) | merged
@@ -82,6 +89,7 @@ class YamlText:
             lines[name] = line
             self._mark(here, key)
             own[name] = self._value(here, value, above)
+            before = name, value
         return merged | own
 
     def _scalar(self, path: Path, node: _Node) -> Any:
@@ -93,6 +101,17 @@ class YamlText:
 
     def _mark(self, path: Path, node: _Node) -> None:
         self._places[path] = Place(self._file, node.start_mark.line + 1, node.start_mark.column + 1)
+
+
+def _cut_number(value: _Node, key: _Node, empty: _Node) -> str | None:
+    """The number that was meant where 0,1 stands between braces: the value 0, and a key 1 without a value."""
+    if value.id != "scalar" or key.id != "scalar" or empty.id != "scalar" or empty.value or value.style or key.style:
+        return None
+    adjacent = value.end_mark.index + 1 == key.start_mark.index
+    whole, places = value.value.replace(".", "").replace("'", ""), key.value
+    if not adjacent or not re.fullmatch(r"[-+]?[0-9]+", whole) or not re.fullmatch(r"[0-9]+", places):
+        return None
+    return f"{whole}.{places}"
 
 
 def read_yaml(path: FilePath) -> YamlText:
