@@ -37,6 +37,11 @@ class Reach:
     driver: type[drivers.Modbus]
     options: Mapping[str, Any]
 
+    @property
+    def is_addressed_by_host(self) -> bool:
+        """Whether the device may be the host itself, so that its id may be 0 or 255, too."""
+        return self.driver in {drivers.ModbusTcp, drivers.ModbusUdp, drivers.ModbusTls}
+
     def device(self, device_id: int | None = None, **options: Any) -> DeviceOptions:
         """The options of a device on the link. Raises `DriverError` naming the key at fault."""
         given = {**self.options, **options} | ({} if device_id is None else {"device_id": device_id})

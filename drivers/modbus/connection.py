@@ -266,6 +266,11 @@ class Connection(asyncio.BufferedProtocol):
         batch.device.counters.repeats += 1
         return True
 
+    @property
+    def is_closing(self) -> bool:
+        """Whether it is closed, or will be as soon as its transport has been told."""
+        return self.closed.done() or (self._outlet is not None and self._outlet.is_closing())
+
     def _send(self) -> None:
         """Send as many requests as the device takes now."""
         batch, outlet = self._batch, self._outlet

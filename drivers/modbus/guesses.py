@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 
 import numpy as np
 
-from drivers.contract import Image, Value
+from drivers.contract import Image, Kind, Value
 from drivers.modbus.codec import Decoder, field_of
 from drivers.modbus.datatypes import DATA_TYPES, ORDERS, STRING, DataType
 from drivers.modbus.options import PointOptions
 from drivers.modbus.pdu import Table
+from drivers.modbus.vendor_numbers import as_plain
 
-SCALES = (1.0, 0.1, 0.01, 0.001, 10.0, 100.0, 1000.0)
+SCALES = tuple(map(Fraction, ("1", "0.1", "0.01", "0.001", "10", "100", "1000")))
 """By what a raw value is often multiplied, the likeliest first."""
-CLOSE = 0.0025
+CLOSE = Fraction(25, 10_000)
 """An expected value is read off a display: so much of it may be missing."""
 TEXT_REGISTERS = 8
 
@@ -33,12 +35,27 @@ class Guess:
     data_type: DataType
     order: str
     value: Value
-    scale: float = 1.0
+    scale: Fraction = Fraction(1)
 
     @property
-    def scaled(self) -> float:
-        """The number that it gives; NaN where it is a text."""
-        return math.nan if isinstance(self.value, str) else self.value * self.scale
+    def scaled(self) -> Fraction | None:
+        """The number that it gives, exactly; None where it is a text, or not finite."""
+        if isinstance(self.value, str) or not math.isfinite(self.value):
+            return None
+        if isinstance(self.value, float):
+            shortest = np.float32(self.value) if self.data_type.kind is Kind.FLOAT32 else self.value
+            return Fraction(str(shortest)) * self.scale
+        return self.value * self.scale
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether it is a text, or a number that is neither infinite nor NaN."""
+        return isinstance(self.value, str) or math.isfinite(self.value)
+
+    @property
+    def shown(self) -> str:
+        """That number as people write it: whole numbers whole, 57 x 0.01 as 0.57."""
+        return "" if self.scaled is None else str(as_plain(self.scaled))
 
     @property
     def keys(self) -> dict[str, str | int | float]:
@@ -50,8 +67,8 @@ class Guess:
             keys["length"] = TEXT_REGISTERS
         if self.order not in {"AB", "ABCD", "ABCDEFGH"}:
             keys["word_order"] = self.order
-        if self.scale != 1.0:
-            keys["scale"] = self.scale
+        if self.scale != 1:
+            keys["scale"] = as_plain(self.scale)
         return keys
 
     def uod_line(self, tag: str, device: str) -> str:
@@ -91,29 +108,26 @@ def _value(
     return None if invalid.size else image.value(0)
 
 
-def matches(words: Mapping[int, int], table: Table, address: int, expected: float) -> list[Guess]:
-    """The ways to read a place, or one beside it, that give an expected value; the likeliest first."""
-    found: list[tuple[float, Guess]] = []
+def matches(words: Mapping[int, int], table: Table, address: int, expected: Fraction) -> list[Guess]:
+    """The ways to read a place, or one beside it, that give an expected value: those that give just that value come
+    first, then the likeliest."""
+    found: list[tuple[bool, float, Guess]] = []
     for off in (0, -1, 1):
         for guess in guesses(words, table, address + off):
-            if isinstance(guess.value, bool | str) or not math.isfinite(guess.value):
+            if isinstance(guess.value, bool) or guess.scaled is None:
                 continue
             for place, scale in enumerate(SCALES):
                 # A float that has to be scaled is a coincidence, as is a whole number off its place in another order.
                 if place and guess.data_type.layout[1] == "f":
                     break
-                miss = abs(guess.value * scale - expected)
+                miss = abs(guess.scaled * scale - expected)
                 if miss <= CLOSE * abs(expected) and guess.value != 0:
                     of = guess.data_type
                     cost = 10 * abs(off) + place + 2 * ORDERS[of.registers].index(guess.order)
                     cost += 3 * (of.half is not None or of.is_bcd)
-                    found.append((cost + miss / abs(expected), _scaled(guess, scale)))
+                    found.append((miss != 0, float(cost + miss / abs(expected)), replace(guess, scale=scale)))
                     break
-    return [guess for _, guess in sorted(found, key=lambda each: each[0])]
-
-
-def _scaled(guess: Guess, scale: float) -> Guess:
-    return Guess(guess.table, guess.address, guess.data_type, guess.order, guess.value, scale)
+    return [guess for _, _, guess in sorted(found, key=lambda each: each[:2])]
 
 
 def remarks(guess: Guess, address: int, device_order: str = "ABCD") -> list[str]:
@@ -125,6 +139,6 @@ def remarks(guess: Guess, address: int, device_order: str = "ABCD") -> list[str]
         said.append(f"off by one: it is at {guess.address}, one {way} than asked; perhaps {why}")
     if len(guess.order) == 4 and guess.order != device_order:
         said.append(f"word order: the device sends {guess.order}, not {device_order}")
-    if guess.scale != 1.0:
-        said.append(f"scale: the register holds {guess.value}, to be multiplied by {guess.scale:g}")
+    if guess.scale != 1:
+        said.append(f"scale: the register holds {guess.value}, to be multiplied by {as_plain(guess.scale)}")
     return said

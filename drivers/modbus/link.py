@@ -67,7 +67,7 @@ class Link:
     @property
     def lost(self) -> bool:
         """Whether nothing can be asked before the next `open`."""
-        return self._connection is None or self._connection.closed.done()
+        return self._connection is None or self._connection.is_closing
 
     async def close(self) -> None:
         """Disconnect; does nothing when there is no connection."""

@@ -15,10 +15,14 @@ from drivers.modbus.address import Reach
 from drivers.modbus.device import Device
 from drivers.modbus.identification import identification
 from drivers.modbus.link import Link
-from drivers.modbus.pdu import DEVICE_FAILURE, MAX_READ_REGISTERS, Refusal, Reply, Table, read
+from drivers.modbus.pdu import DEVICE_FAILURE, MAX_READ_REGISTERS, Flaw, Refusal, Reply, Table, read
 
 PAUSE_S = 0.01
 """Between two requests of a survey."""
+REOPEN_S = (0.2, 1.0, 3.0)
+"""The pauses between the tries to open a connection anew that the other side has closed."""
+SILENT_AT_FIRST = 3
+"""So many registers in a row without an answer, and no answer before, are a device that is not there."""
 _FAILURE = Refusal(DEVICE_FAILURE)
 
 
@@ -34,6 +38,8 @@ class Found:
     """False where the survey ended before all addresses had been asked."""
     is_doubtful: bool = False
     """It answers everything with exception 04: a device that fails, or a server that says so of ids nobody has."""
+    answers_as_another: bool = False
+    """What comes bears another device id than was asked."""
 
 
 class Survey:
@@ -48,6 +54,10 @@ class Survey:
             )
             for device_id in device_ids
         }
+        self.found: list[Found] = []
+        """What has been found so far."""
+        self.closed_at: list[str] = []
+        """The requests at which the other side closed the connection."""
         first = next(iter(self.devices.values())).options
         self.link = Link(where.driver.wire(first), self.devices.values())
 
@@ -61,7 +71,10 @@ class Survey:
             await self.link.close()
 
     async def ask(self, device_id: int, table: Table, address: int, count: int) -> Reply | None:
-        """One reading; None where nobody answers. Raises `LinkError` where the link is lost."""
+        """One reading; None where nobody answers, or where the connection is closed for it.
+
+        A connection that was closed is opened anew. Raises `LinkError` where that fails.
+        """
         await asyncio.sleep(PAUSE_S)
         try:
             (reply,) = await self.link.exchange(self.devices[device_id], [read(table, address, count)])
@@ -69,23 +82,34 @@ class Survey:
             return None
         except LinkError:
             if self.link.lost:
-                raise
-            return None  # every device that was asked is silent, and the connection stands
+                self.closed_at.append(f"device_id {device_id}, {table} {address}")
+                await self._reopen()
+            return None  # every device that was asked is silent
         return reply
 
-    async def present(self, step: Callable[[int], None]) -> list[Found]:
-        """The devices that answer anything at all; `step` is called with each id before it is asked.
+    async def _reopen(self) -> None:
+        """Connect again: a device that has just closed a connection may not take the next one at once."""
+        for pause_s in REOPEN_S:
+            try:
+                await self.link.open()
+            except LinkError:
+                await asyncio.sleep(pause_s)
+            else:
+                return
+        await self.link.open()
+
+    async def present(self, step: Callable[[int], None]) -> None:
+        """Find the devices that answer anything at all; `step` is called with each id before it is asked.
 
         Behind a gateway, those are not among them of which it says that it cannot reach them (exceptions 0A and 0B).
         """
-        found: list[Found] = []
         for device_id in self.devices:
             step(device_id)
             reply = await self.ask(device_id, Table.HOLDING, 0, 1)
             if reply is not None:
                 is_doubtful = reply == _FAILURE and await self._fails_everywhere(device_id)
-                found.append(Found(device_id, is_doubtful=is_doubtful))
-        return found
+                is_another = reply is Flaw.DEVICE_ID
+                self.found.append(Found(device_id, is_doubtful=is_doubtful, answers_as_another=is_another))
 
     async def _fails_everywhere(self, device_id: int) -> bool:
         for table in (Table.INPUT, Table.COIL, Table.DISCRETE):
@@ -97,9 +121,12 @@ class Survey:
         """Ask a device what it is. To be done last: there are devices that a function they do not know confuses."""
         try:
             found.identity = await identification(self.link, self.devices[found.device_id])
-        except (DeviceError, LinkError):
+        except DeviceError:
+            return
+        except LinkError:
             if self.link.lost:
-                raise
+                self.closed_at.append(f"device_id {found.device_id}, identification")
+                await self._reopen()
 
     async def explore(
         self, found: Found, tables: Sequence[Table], last: int, most: int, step: Callable[[int], None]
@@ -158,17 +185,19 @@ class Survey:
     async def words(self, device_id: int, table: Table, first: int, last: int) -> dict[int, int]:
         """Registers or bits one by one, so that one that is refused costs no other: address -> what it holds.
 
-        Raises `DeviceError` where the device does not answer at all.
+        Raises `DeviceError` where the device answers none of the first ones.
         """
         found: dict[int, int] = {}
         answered = False
-        for address in range(max(0, first), min(last, 0xFFFF) + 1):
+        for count, address in enumerate(range(max(0, first), min(last, 0xFFFF) + 1), 1):
             reply = await self.ask(device_id, table, address, 1)
+            if reply is None and not answered and count < SILENT_AT_FIRST:
+                continue
             if reply is None and not answered:
                 raise DeviceError(
                     f"{self.link.name}: device_id {device_id} does not answer: find it with skidlink modbus scan"
                 )
-            answered = True
+            answered = answered or reply is not None
             if isinstance(reply, bytes):
                 found[address] = int.from_bytes(reply) & (1 if table.is_bits else 0xFFFF)
         return found

@@ -19,40 +19,50 @@ LinkName = Annotated[
 Timeout = Annotated[int, typer.Option("--timeout-ms", min=10, help="How long a device may take for an answer.")]
 Last = Annotated[int, typer.Option(min=0, max=65_535, help="The last address to look at, in each table.")]
 Requests = Annotated[int, typer.Option(min=1, help="The most requests to spend on each table of a device.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")]
 
 
 @modbus.command()
 def scan(
     link: LinkName,
-    ids: Annotated[str, typer.Option(help="The device ids to ask, as 1-10,247.")] = "1-32",
+    ids: Annotated[
+        str | None, typer.Option(help="The device ids to ask, such as 1-10,247 (0-32,255; on a serial line 1-32).")
+    ] = None,
     last: Last = 255,
     requests: Requests = 400,
     timeout_ms: Timeout = 300,
     dump: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep all that was read, to replay it.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Find the device ids of a link, and what each device lets be read. Nothing is written."""
     from engine.cli import modbus_survey
 
-    raise typer.Exit(modbus_survey.run(modbus_survey.scan(link, ids, last, requests, timeout_ms, dump)))
+    options = modbus_survey.ScanOptions(ids, last, requests, timeout_ms, dump, as_json)
+    raise typer.Exit(modbus_survey.run(modbus_survey.scan(link, options)))
 
 
 @modbus.command()
 def probe(
     where: Annotated[str, typer.Argument(metavar="UOD|LINK", help="A UOD, or a link as for scan.")],
     address: Annotated[str, typer.Argument(help="100 (holding), input:7, coil:3 or modicon:40101")],
-    expect: Annotated[float | None, typer.Option(help="What the device shows there now, as 23.4.")] = None,
+    expect: Annotated[str | None, typer.Option(help="What the device shows there now, such as 23.4.")] = None,
     device: Annotated[
         str | None, typer.Option(help="Which device of the UOD; without it the first Modbus one.")
     ] = None,
     device_id: Annotated[int, typer.Option(help="Which device of a link.")] = 1,
     tag: Annotated[str, typer.Option(help="The name of the tag in the line to paste.")] = "NEW",
     timeout_ms: Timeout = 1000,
+    as_json: AsJson = False,
 ) -> None:
     """Show the raw words around an address in all types and orders, and which of them give an expected value."""
     from engine.cli import modbus_survey
 
-    work = modbus_survey.probe(where, address, expect, device, device_id, tag, timeout_ms)
-    raise typer.Exit(modbus_survey.run(work))
+    try:
+        wanted = None if expect is None else modbus_survey.expected(expect)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}; write it as 21.5", param_hint="--expect") from error
+    options = modbus_survey.ProbeOptions(wanted, device, device_id, tag, timeout_ms, as_json)
+    raise typer.Exit(modbus_survey.run(modbus_survey.probe(where, address, options)))
 
 
 @modbus.command()
@@ -85,7 +95,7 @@ def import_(
         typer.Option(metavar="HEADING=ROLE", help='What a column holds, such as "Datenformat=type"; or =ignore.'),
     ] = None,
     device_id: Annotated[int | None, typer.Option(min=0, max=255, help="Take only the rows of this device id.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for scripts.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Turn a vendor's register table into tags of a UOD, on the standard output, each with its line in the table."""
     from drivers.modbus.register_map import MapOptions

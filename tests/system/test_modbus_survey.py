@@ -65,7 +65,8 @@ async def test_devices_and_their_ranges_are_found(port: int, monkeypatch: pytest
     asked: list[int] = []
     steps: list[int] = []
     async with survey.opened():
-        found = await survey.present(asked.append)
+        await survey.present(asked.append)
+        found = survey.found
         assert [each.device_id for each in found] == [1, 2]
         assert asked == [1, 2]
         await survey.explore(found[0], list(Table), 500, 1000, steps.append)
@@ -100,7 +101,8 @@ async def test_a_line_with_a_device_that_knows_no_identification(tmp_path: Path,
             reach(f"rtu://{line.ends[0]}?baudrate=115200&parity=none"), [1, 2], timeout_ms=TIMEOUT_MS, retries=1
         )
         async with survey.opened():
-            (found,) = await survey.present(lambda _: None)
+            await survey.present(lambda _: None)
+            (found,) = survey.found
             assert found.device_id == 1
             await survey.explore(found, [Table.HOLDING], 200, 20, lambda _: None)
             assert found.ranges == {Table.HOLDING: [(0, 200)]}
@@ -124,8 +126,8 @@ async def test_ids_that_only_ever_fail_are_doubtful_and_those_behind_a_dead_end_
     async with server:
         survey = Survey(reach(f"127.0.0.1:{server.sockets[0].getsockname()[1]}"), list(codes), timeout_ms=10_000)
         async with survey.opened():
-            found = await survey.present(lambda _: None)
-    assert [(each.device_id, each.is_doubtful) for each in found] == [(1, True), (4, False)]
+            await survey.present(lambda _: None)
+    assert [(each.device_id, each.is_doubtful) for each in survey.found] == [(1, True), (4, False)]
 
 
 def test_a_scan_says_which_ids_are_doubtful(port_of_a_server: str) -> None:

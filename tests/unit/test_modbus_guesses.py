@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
+from fractions import Fraction
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 from drivers.contract import DriverError
 from drivers.modbus.address import place, reach
@@ -15,6 +17,8 @@ from drivers.modbus.dump import dumped
 from drivers.modbus.guesses import guesses, matches, remarks
 from drivers.modbus.pdu import Table
 from drivers.modbus.register_map import MapOptions, read_map
+from engine.cli.app import app
+from engine.cli.modbus_survey import expected
 
 
 def words(data: bytes, address: int = 100) -> dict[int, int]:
@@ -50,16 +54,17 @@ def test_every_type_that_fits_is_shown() -> None:
     ],
 )
 def test_an_expected_value_is_found_and_what_was_wrong_is_said(data: bytes, line: str, said: list[str]) -> None:
-    best = matches(words(data + b"\xff\xff\xff\xff"), Table.HOLDING, 100, 23.4)[0]
+    best = matches(words(data + b"\xff\xff\xff\xff"), Table.HOLDING, 100, Fraction("23.4"))[0]
     assert best.uod_line("T", "d") == line
-    assert best.scaled == pytest.approx(23.4, rel=0.0025)
+    assert best.scaled is not None
+    assert float(best.scaled) == pytest.approx(23.4, rel=0.0025)
     found = remarks(best, 100)
     assert len(found) == len(said)
     assert all(one.startswith(start) for one, start in zip(found, said, strict=True))
 
 
 def test_a_value_that_is_nowhere_is_not_made_up() -> None:
-    assert not matches(words(bytes(20)), Table.HOLDING, 102, 23.4)
+    assert not matches(words(bytes(20)), Table.HOLDING, 102, Fraction("23.4"))
 
 
 @pytest.mark.parametrize(
@@ -104,6 +109,28 @@ def test_addresses_as_they_are_typed() -> None:
         else:
             with pytest.raises(DriverError, match="is no address"):
                 place(text)
+
+
+def test_what_gives_just_the_expected_value_comes_before_what_comes_near() -> None:
+    """4,000,000,000 in two registers, where a float beside it is close by chance."""
+    data = words((4_000_000_000).to_bytes(4) + struct.pack(">f", 4.00005e9))
+    best, *others = matches(data, Table.HOLDING, 101, Fraction(4_000_000_000))
+    assert (best.data_type.name, best.address, best.shown) == ("uint32", 100, "4000000000")
+    assert all(other.scaled != 4_000_000_000 for other in others if other.data_type.name.startswith("float"))
+
+
+@pytest.mark.parametrize(("raw", "expect", "shown"), [(57, "0.57", "0.57"), (215, "21,5", "21.5"), (4, "4000", "4000")])
+def test_scaled_values_are_shown_as_people_write_them(raw: int, expect: str, shown: str) -> None:
+    best = matches(words(raw.to_bytes(2)), Table.HOLDING, 100, expected(expect))[0]
+    assert best.shown == shown
+
+
+def test_an_expected_value_that_could_be_two_is_not_guessed() -> None:
+    with pytest.raises(ValueError, match="1000 in another"):
+        expected("1,000")
+    done = CliRunner().invoke(app, ["modbus", "probe", "127.0.0.1:1", "7", "--expect", "1,000"])
+    assert done.exit_code == 2
+    assert "write it as" in done.output
 
 
 TABLE = """Tag;Register;Data type;Unit;Factor;R/W;Description;Length
