@@ -2,59 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from asyncua import ua
 from asyncua.ua import ua_binary
 from asyncua.ua.object_ids import ObjectIds
-from asyncua.ua.status_codes import StatusCodes
 
-from drivers.opcua.decoding import values_of
-from drivers.opcua.kept_read import KeptRead
+from drivers.opcua.batching import Limits, Operation
 from drivers.opcua.node_ids import standard_node, value_of
-from drivers.opcua.plan import batches
-from drivers.opcua.records import results_begin
+from drivers.opcua.reading import Reading
 from drivers.opcua.security import Access
-from drivers.opcua.session import Probing, Session
-
-_MOST_IN_FLIGHT = 16
-"""Requests that may wait for their answers together: small servers queue few."""
+from drivers.opcua.session import Probing
 
 _binary: Any = ua_binary
 """Untyped, as it reads from streams of unknown kinds too."""
 
-_Item = TypeVar("_Item")
-_Answer = TypeVar("_Answer")
-
 _WHOLE = 0xFFFF_FFFF
 """Remaining path index of a browse path that was followed to its end: OPC 10000-4 5.9.4.2."""
-_TOO_MUCH = frozenset(
-    (
-        StatusCodes.BadTooManyOperations,
-        StatusCodes.BadEncodingLimitsExceeded,
-        StatusCodes.BadRequestTooLarge,
-        StatusCodes.BadResponseTooLarge,
-    )
-)
-"""By these a server refuses a request for its size. To send it again in halves is safe: a write repeats its values."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The most operations that the server takes in one request; 0: any number (OPC 10000-5 6.3.11)."""
-
-    read: int = 0
-    write: int = 0
-    browse: int = 0
-    translate: int = 0
-    monitor: int = 0
-
-
-Operation = Literal["read", "write", "browse", "translate", "monitor"]
 
 _LIMIT_NODES: dict[Operation, int] = {
     "read": ObjectIds.Server_ServerCapabilities_OperationLimits_MaxNodesPerRead,
@@ -76,21 +43,15 @@ class Reference:
     """0 where it was not asked for."""
 
 
-class TooMuchAtOnce(Exception):  # noqa: N818 - it asks for smaller requests; nothing is wrong
-    """The server takes fewer operations in one request; `Link.limits` knows how many."""
-
-
-class Link(Session):
+class Link(Reading):
     """A session, and the requests in it."""
 
     def __init__(
         self, endpoint: str, timeout_s: float, access: Access | None = None, probing: Probing | None = None
     ) -> None:
         super().__init__(endpoint, timeout_s, access, probing)
-        self.limits = Limits()
         self.namespaces: Sequence[str] = ()
         """The server's namespace URIs by index, as they were at the last `open`."""
-        self._in_flight = asyncio.Semaphore(_MOST_IN_FLIGHT)
 
     async def open(self) -> None:
         """Connect, and learn what holds as long as the session: namespaces and limits. Raises `LinkError`."""
@@ -101,49 +62,6 @@ class Link(Session):
         except BaseException:
             await self.close()
             raise
-
-    async def read(
-        self,
-        nodes: Sequence[ua.ReadValueId],
-        timestamps: ua.TimestampsToReturn = ua.TimestampsToReturn.Neither,
-        timeout_s: float | None = None,
-    ) -> list[ua.DataValue]:
-        """Read attributes. A node whose answer cannot be decoded gets the status BadDecodingError.
-
-        Raises `LinkError`.
-        """
-
-        async def request(batch: Sequence[ua.ReadValueId]) -> list[ua.DataValue]:
-            wanted: Any = ua.ReadRequest()
-            wanted.Parameters = ua.ReadParameters(TimestampsToReturn=timestamps, NodesToRead=list(batch))
-            return values_of(bytes(await self._protocol.send_request(wanted, self.timeout_s)))
-
-        async with self._deadline("reading", timeout_s):
-            return await self._in_batches("read", nodes, request)
-
-    async def exchange(self, requests: Sequence[KeptRead], timeout_s: float) -> list[bytes]:
-        """Send kept requests, all in flight together, and give the bytes of their answers, none of them an error.
-
-        Raises `TooMuchAtOnce`, with `limits` lowered, when the server takes fewer operations in a request than these
-        have; else `LinkError`.
-        """
-
-        async def attempt(kept: KeptRead) -> bytes:
-            async with self._in_flight:
-                body = bytes(await self._send(kept))
-            try:
-                results_begin(body)
-            except ua.UaStatusCodeError as error:
-                if error.code not in _TOO_MUCH or kept.count == 1:
-                    raise
-                self._lower("read", kept.count)
-                raise TooMuchAtOnce from error
-            return body
-
-        async with self._deadline("reading", timeout_s):
-            if len(requests) == 1:
-                return [await attempt(requests[0])]
-            return await _together([attempt(kept) for kept in requests])
 
     async def write(self, values: Sequence[ua.WriteValue]) -> list[ua.StatusCode]:
         """Write attributes, one request after another so that their order holds. Raises `LinkError`."""
@@ -237,48 +155,6 @@ class Link(Session):
         self._heard = time.monotonic()
         return body
 
-    async def _in_batches(
-        self,
-        operation: Operation,
-        items: Sequence[_Item],
-        request: Callable[[Sequence[_Item]], Awaitable[list[_Answer]]],
-    ) -> list[_Answer]:
-        """Send as many requests as the server's limit asks for, all in flight together.
-
-        A server may take less than it says (or say nothing): a request that it finds too large is sent in halves, and
-        that limit is kept until the next `open`.
-        """
-
-        async def attempt(batch: Sequence[_Item]) -> list[_Answer]:
-            try:
-                answers = await request(batch)
-            except ua.UaStatusCodeError as error:
-                if error.code not in _TOO_MUCH or len(batch) == 1:
-                    raise
-                half = self._lower(operation, len(batch))
-                return await attempt(batch[:half]) + await attempt(batch[half:])
-            if len(answers) != len(batch):
-                raise ua.UaError(f"{len(batch)} operations, but {len(answers)} answers")
-            return answers
-
-        parts = list(batches(len(items), getattr(self.limits, operation)))
-        if len(parts) == 1:
-            return await attempt(items)
-
-        async def in_turn(batch: Sequence[_Item]) -> list[_Answer]:
-            async with self._in_flight:
-                return await attempt(batch)
-
-        answers = await _together([in_turn(items[part]) for part in parts])
-        return [answer for part in answers for answer in part]
-
-    def _lower(self, operation: Operation, refused: int) -> int:
-        """Halve what one request may hold, as the server has refused so many; return the half."""
-        half = (refused + 1) // 2
-        known = getattr(self.limits, operation)
-        self.limits = replace(self.limits, **{operation: min(half, known) if known else half})
-        return half
-
     async def learn_server(self) -> None:
         """Ask for what holds for the server as a whole. Raises `LinkError`."""
         wanted = [ObjectIds.Server_NamespaceArray, *_LIMIT_NODES.values()]
@@ -286,16 +162,6 @@ class Link(Session):
         namespaces, *limits = [None if answer.Value is None else answer.Value.Value for answer in answers]
         self.namespaces = namespaces or ()
         self.limits = Limits(**{name: limit or 0 for name, limit in zip(_LIMIT_NODES, limits, strict=True)})
-
-
-async def _together(work: Sequence[Coroutine[Any, Any, _Answer]]) -> list[_Answer]:
-    """Run all at once; the first that fails ends the others, and its error is raised as it is."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(part) for part in work]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
-    return [task.result() for task in tasks]
 
 
 def _reference(found: Any) -> Reference:

@@ -24,6 +24,16 @@ def node_text(operation: Any) -> str:
     return operation.NodeId.to_string()
 
 
+def id_of(operation: Any) -> ua.NodeId:
+    """The node of a read or write operation."""
+    return operation.NodeId
+
+
+def reads_value(operation: Any) -> bool:
+    """Whether a read operation asks for the value of its node."""
+    return operation.AttributeId == AttributeIds.Value
+
+
 def value_of(node: ua.NodeId, attribute: AttributeIds = AttributeIds.Value) -> ua.ReadValueId:
     """What to read: an attribute of a node, its value if nothing else is said."""
     return ua.ReadValueId(node, ua.IntegerId(attribute))

@@ -32,6 +32,7 @@ from drivers.opcua.codec import Cell, decode, status_text
 from drivers.opcua.decoding import DECODING_ERRORS, decode_each
 from drivers.opcua.fastpath import Cells, Layout
 from drivers.opcua.link import Link
+from drivers.opcua.node_ids import id_of
 from drivers.opcua.notification import HANDLE_SIZE, Change, Notification, parse
 from drivers.opcua.options import DeviceOptions, PointOptions
 from drivers.opcua.poll import TIMESTAMPS, Poll
@@ -174,22 +175,20 @@ class Subscription:
         return [cell for cell in self._cells.cells if cell.row in found]
 
     async def _monitor(self) -> None:
-        """Monitor the nodes; those that the server refuses are polled."""
+        """Monitor the nodes; those that the server refuses, or that break an answer, are polled."""
         nodes = self._request.nodes
-        items = [self._item(number, node) for number, node in enumerate(nodes)]
-        statuses = [found.StatusCode.value for found in await self._monitored(items)]
-        again = [
-            number for number, status in enumerate(statuses) if status in _FILTER_REFUSED and _filter(items[number])
-        ]
+        held = [number for number, node in enumerate(nodes) if self._link.quarantine.reason(id_of(node))]
+        items = {number: self._item(number, node) for number, node in enumerate(nodes) if number not in held}
+        statuses = await self._statuses(items)
+        again = {number: items[number] for number, status in statuses.items() if status in _FILTER_REFUSED}
+        again = {number: item for number, item in again.items() if _filter(item)}
         if again:
-            names = ", ".join(self._name(number) for number in again[:5])
+            names = ", ".join(self._name(number) for number in list(again)[:5])
             _log.warning("%s: the server has no deadband for %s: every change comes", self._link.endpoint, names)
-            for number in again:
-                items[number].RequestedParameters.Filter = None
-            retried = await self._monitored([items[number] for number in again])
-            for number, found in zip(again, retried, strict=True):
-                statuses[number] = found.StatusCode.value
-        refused = [number for number, status in enumerate(statuses) if status >> 30]
+            for item in again.values():
+                item.RequestedParameters.Filter = None
+            statuses |= await self._statuses(again)
+        refused = [number for number, status in statuses.items() if status >> 30]
         if refused:
             _log.warning(
                 "%s: the server does not monitor %d of %d nodes, as that of %s (%s): these are polled",
@@ -199,15 +198,19 @@ class Subscription:
                 self._name(refused[0]),
                 status_text(statuses[refused[0]]),
             )
-            self._polled = self._poll(_part(self._request, refused))
-            self._polled_rows = np.array([row for number in refused for row in self._rows[number]], np.intp)
+        if polled := sorted(held + refused):
+            self._polled = self._poll(_part(self._request, polled))
+            self._polled_rows = np.array([row for number in polled for row in self._rows[number]], np.intp)
             self._followed_rows = np.setdiff1d(self._followed_rows, self._polled_rows)
+
+    async def _statuses(self, items: Mapping[int, ua.MonitoredItemCreateRequest]) -> dict[int, int]:
+        """Have the server monitor items; what it says of each."""
+        timestamps = TIMESTAMPS[self._options.timestamp]
+        found = await self._link.monitor(self.id, list(items.values()), timestamps)
+        return {number: each.StatusCode.value for number, each in zip(items, found, strict=True)}
 
     def _poll(self, request: Request) -> Poll:
         return Poll(self._link, request, self._image, self._options, self._known_within_s)
-
-    async def _monitored(self, items: Sequence[ua.MonitoredItemCreateRequest]) -> list[Any]:
-        return await self._link.monitor(self.id, items, TIMESTAMPS[self._options.timestamp])
 
     def _name(self, number: int) -> str:
         return self._wishes[self._rows[number][0]].node

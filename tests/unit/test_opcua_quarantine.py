@@ -1,0 +1,90 @@
+"""Which nodes are left out of readings, for how long, and what it takes to come to that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncua.ua
+import pytest
+
+from drivers.opcua.quarantine import CLOSES, Quarantine
+
+ua: Any = asyncua.ua
+NODES = [ua.NodeId(f"N{number}", 2) for number in range(100)]
+
+
+def test_a_node_is_left_out_for_longer_and_longer() -> None:
+    quarantine, now = Quarantine(), 0.0
+    rests: list[float] = []
+    assert quarantine.next_trial == float("inf")
+    for _ in range(9):
+        quarantine.hold(NODES[0], "why", now)
+        rests.append(quarantine.next_trial - now)
+        assert not quarantine.due(NODES[0], quarantine.next_trial - 1)
+        now = quarantine.next_trial
+        assert quarantine.due(NODES[0], now)
+    assert rests == [60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]
+    assert quarantine.reason(NODES[0]) == "why"
+    quarantine.release(NODES[0])
+    assert quarantine.reason(NODES[0]) == ""
+    assert quarantine.next_trial == float("inf")
+    quarantine.hold(NODES[0], "again", now)
+    assert quarantine.next_trial - now == 60
+
+
+def test_the_first_of_several_trials_is_the_next_one() -> None:
+    quarantine = Quarantine()
+    quarantine.hold(NODES[0], "why", 0.0)
+    quarantine.hold(NODES[1], "why", 30.0)
+    assert quarantine.next_trial == 60
+    quarantine.defer(NODES[0], 60.0)
+    assert quarantine.next_trial == 90
+    assert [quarantine.due(node, 100.0) for node in NODES[:3]] == [False, True, False]
+
+
+@pytest.mark.parametrize("guilty", [0, 1, 49, 50, 98, 99])
+@pytest.mark.parametrize("count", [1, 2, 3, 100])
+def test_a_node_at_which_the_server_closes_the_connection_is_found(guilty: int, count: int) -> None:
+    """In as few sessions as halving takes, and no other node is held."""
+    nodes, culprit = NODES[:count], NODES[guilty % count]
+    quarantine, sessions, now = Quarantine(), 0, 0.0
+    while not quarantine.reason(culprit):
+        sessions, now = sessions + 1, now + 10
+        assert sessions < 12
+        for part in quarantine.parts(nodes):
+            asked = [nodes[place] for place in part]
+            if culprit in asked:
+                quarantine.lost(asked, now)
+                break
+            quarantine.answered(asked)
+    assert sessions >= 3
+    assert quarantine.reason(culprit) == CLOSES
+    assert not any(quarantine.reason(node) for node in nodes if node != culprit)
+    assert not quarantine.doubts
+    assert quarantine.next_trial - now == 600
+    quarantine.defer(culprit, now + 600)
+    quarantine.lost([culprit], now + 600)
+    assert quarantine.next_trial - now == 600 + 1200, "each trial costs the connection"
+
+
+def test_connections_that_are_lost_for_other_reasons_hold_no_node() -> None:
+    quarantine = Quarantine()
+    for turn in range(20):
+        quarantine.lost(NODES, float(turn))
+        for part in quarantine.parts(NODES):
+            quarantine.answered([NODES[place] for place in part])
+        assert not quarantine.doubts
+    for turn in range(20):
+        quarantine.lost(NODES[turn : turn + 1], float(turn))
+        assert not quarantine.suspicious, "another node each time"
+    assert not any(map(quarantine.reason, NODES))
+
+
+def test_every_node_is_asked_for_once_however_they_are_parted() -> None:
+    quarantine = Quarantine()
+    assert quarantine.parts(NODES) == [list(range(100))]
+    for _ in range(2):
+        quarantine.lost(NODES[40:60], 0.0)
+    parts = quarantine.parts(NODES)
+    assert sorted(place for part in parts for place in part) == list(range(100))
+    assert [len(part) for part in parts] == [80, 10, 10]
