@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from drivers.contract import Kind, Options
 from drivers.modbus.datatypes import BOOL, DATA_TYPES, DataType, letters, spelled
@@ -226,6 +226,16 @@ def _modicon(value: int | str) -> tuple[Table, int]:
     return tables[digits[0]], int(digits[1:]) - 1
 
 
+def meant_as_modicon(key: str, number: int) -> str | None:
+    """The address that is meant where a number after `holding`, `input` or `discrete` is written in the one-based
+    notation; None where it does not look like that."""
+    digit = {"holding": "4", "input": "3", "discrete": "1"}.get(key)
+    text = str(number)
+    if digit is None or len(text) not in {5, 6} or text[0] != digit or not 1 <= int(text[1:]) <= MAX_ADDRESS + 1:
+        return None
+    return str(int(text[1:]) - 1)
+
+
 class PointOptions(Options):
     """What a tag on a Modbus device takes."""
 
@@ -255,6 +265,13 @@ class PointOptions(Options):
     """true: a value that was written is read again, and is refused if the device holds another."""
     read_back_tolerance: Annotated[float, Field(gt=0)] | None = None
     """By how much the raw value that is read back may differ."""
+
+    @field_validator("holding", "input", "coil", "discrete", mode="before")
+    @classmethod
+    def _counted_from_0(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, int) and value > MAX_ADDRESS and (number := meant_as_modicon(str(info.field_name), value)):
+            raise ValueError(f"{value} is beyond {MAX_ADDRESS}: write modicon: {value}, or {info.field_name}: {number}")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

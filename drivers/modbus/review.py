@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from drivers.contract import Point, Remark
 from drivers.modbus.codec import Field, field_of
-from drivers.modbus.options import DeviceOptions, PointOptions
+from drivers.modbus.options import DeviceOptions, PointOptions, meant_as_modicon
 from drivers.modbus.plan import too_long
 
 
@@ -54,6 +54,7 @@ def _review(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> It
         max_block = devices[point.device].max_block
         if point.read and not field.table.is_bits and field.count > max_block:
             yield Remark(field.tag, key, f"{field} takes {too_long(field.count, max_block)}", error=True)
+    yield from _meant_otherwise(points, keys)
     read = [field for point, field in zip(points, fields, strict=True) if point.read and field.bit is None]
     read.sort(key=lambda field: (points[field.row].device, field.table, field.address, field.end))
     furthest: Field | None = None
@@ -70,6 +71,24 @@ def _review(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> It
             yield Remark(field.tag, keys[field.row], message)
         if field.end > furthest.end:
             furthest = field
+
+
+def _meant_otherwise(points: Sequence[Point], keys: Sequence[str]) -> Iterator[Remark]:
+    """Ask once for each device and table whether 40051 after `holding` is meant as the notation of Modicon."""
+    found: dict[tuple[str, str], list[tuple[str, int, str]]] = {}
+    for point, key in zip(points, keys, strict=True):
+        number: int | None = getattr(point.options, key)
+        if key != "modicon" and number is not None and (meant := meant_as_modicon(key, number)):
+            found.setdefault((point.device, key), []).append((point.tag, number, meant))
+    for (_, key), tags in found.items():
+        tag, number, meant = tags[0]
+        others = f"; the same for {len(tags) - 1} more" if len(tags) > 1 else ""
+        yield Remark(
+            tag,
+            key,
+            f"{number} is the protocol's own address, counted from 0; if the manual writes {number}, use "
+            f"modicon: {number} (which is {key}: {meant}){others}",
+        )
 
 
 def _alike(one: Field, other: Field) -> bool:
