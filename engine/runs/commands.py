@@ -4,8 +4,9 @@ Rules of this file:
 
 * Nothing here waits. A line is checked and set going within its call, so that its answer is there at once; how it goes
   on is looked up in the ticks that follow.
-* All lines of an injection are read before anything moves; then they are carried out in their order. Wait, Pause and
-  Hold let the lines after them wait; where one fails, the lines after it are left out.
+* All lines of an injection are read before anything moves; then they are carried out in their order, within a share
+  of the tick (`engine.runs.injections`).
+* What users send is bounded at this door: the length of a line, the lines of an injection, and all that waits.
 * Process time stands still while the run is paused or held, and with it everything that takes time. What needs none is
   done at once all the same: it is by hand that users work on a skid that is held.
 * Lines that write into a run wait for one, with all lines of their injection. Everything else needs no run.
@@ -14,35 +15,39 @@ Rules of this file:
 from __future__ import annotations
 
 import logging
-import textwrap
-from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from typing import Final, Protocol
 from uuid import uuid4
 
 from drivers.contract import Value
 from engine.core.core import Core
-from engine.outputs import OutputRefusedError, Outputs
+from engine.outputs import Outputs
 from engine.runs.activities import Activity, Halt, Setting, Steps, Until, Waiting
+from engine.runs.answers import Refusals, refusal
 from engine.runs.arguments import CommandError
-from engine.runs.errors import TELL_EACH_TIME
+from engine.runs.budget import Budget
 from engine.runs.function_call import FunctionCall, FunctionCounters
+from engine.runs.injections import Injection, Injections
 from engine.runs.journal import Journal
 from engine.runs.logbook import Logbook
 from engine.runs.ongoing import AllOngoing, Ongoing
 from engine.runs.pcode import Control, CountRun, Invoke, Line, LineReader, Note, Say, Simulate, Wait, lines_of
 from engine.runs.runlog import RunRecord
 from engine.uod.skid import CommandSpec, SetStep, Skid, Step, UntilStep, WaitStep
+from engine.visible import visible_cell
 from protocol.engine_messages import EngineMessage, QueuedRunLogMsg, RunLogMsg
 from protocol.messages import ErrorMessage, SuccessMessage
 from protocol.models import RunLog
 
 log = logging.getLogger("skidlink.engine.runs")
 
+MOST_CHARS: Final = 100_000
+MOST_LINES: Final = 1_000
+"""of one injection; what is longer is a method"""
+MOST_WAITING: Final = 2_000
+"""Lines that have been given and not been carried out, in a run and for the next one."""
 _SEVERITIES = {"Info": logging.INFO, "Warning": logging.WARNING, "Error": logging.ERROR}
-LONGEST_SHOWN: Final = 80
-"""Characters of a line that are shown where it is refused."""
 _ENDS = {"Pause": "Unpause", "Hold": "Unhold"}
 """A word that halts the run -> the one that lets it go on."""
 
@@ -65,16 +70,6 @@ class RunControl(Protocol):
         ...
 
 
-@dataclass(slots=True, eq=False)
-class Injection:
-    """Lines that were given together, and have not been carried out yet."""
-
-    lines: deque[tuple[str, Line]] = field(default_factory=deque[tuple[str, Line]])
-    """with the id that each has in the run log"""
-    delay: Ongoing | None = None
-    """The wait that delays them. None: there is none, but they wait while the run is paused or held."""
-
-
 class Commands:
     """Carries out what users ask for, and keeps the run log of it."""
 
@@ -95,10 +90,11 @@ class Commands:
         self._reader = LineReader(skid)
         self._logbook = Logbook(skid, core, send, journal)
         self._ongoing = AllOngoing(self._logbook, self._is_halted)
-        self._injections: list[Injection] = []
-        """that have lines left, and are under way"""
+        self._budget = Budget(skid.tick_s)
+        self._injections = Injections(self._carry_out, self._failed, self._is_halted, self._budget)
         self._queue: list[Injection] = []
         """that wait for a run"""
+        self.refusals = Refusals()
 
     # Runs
 
@@ -110,7 +106,7 @@ class Commands:
                 self._logbook.drop(line_id)
         self._logbook.begin_run(run_id, record)
         for injection in queue:
-            self._carry_on(injection)
+            self._injections.add(injection)
 
     def end_run(self) -> RunLog:
         """Return the whole log; from here on none is kept."""
@@ -118,7 +114,8 @@ class Commands:
 
     def cancel_all(self) -> None:
         """Cancel what is going on, with the lines that it delays; what waits for the next run stays."""
-        self._injections.clear()
+        if left_out := self._injections.clear():
+            log.warning("lines that were left to carry out are left out, as the run ends: %d", left_out)
         self._ongoing.cancel_all("the run ends")
 
     def run_log(self) -> RunLogMsg | QueuedRunLogMsg | None:
@@ -129,20 +126,25 @@ class Commands:
 
     def inject(self, pcode: str) -> SuccessMessage | ErrorMessage:
         """Carry out lines, or say why not."""
+        if len(pcode) > MOST_CHARS or len(texts := lines_of(pcode)) > MOST_LINES:
+            return self._told(f"this is more than {MOST_LINES} lines or {MOST_CHARS} characters; save it as a method")
+        if not texts:
+            return self._told("there is no command in what was sent: it has only blanks and comments")
+        waiting = self._injections.lines_left + sum(len(injection.lines) for injection in self._queue)
+        if waiting + len(texts) > MOST_WAITING:
+            return self._told(f"{waiting} lines wait to be carried out already; give this again when they are done")
         injection = Injection()
-        for text in lines_of(pcode):
-            try:
-                injection.lines.append((str(uuid4()), self._reader.read(text)))
-            except CommandError as error:
-                return self._refused(text, error)
-        if not injection.lines:
-            return told(refusal("there is no command in what was sent: it has only blanks and comments"))
+        with self._budget:
+            for text in texts:
+                try:
+                    injection.lines.append((str(uuid4()), self._reader.read(text)))
+                except CommandError as error:
+                    return self._refused(text, error)
         if not self._logbook.in_run and any(line.needs_run for _, line in injection.lines):
             self._queue.append(injection)
-            for line_id, line in injection.lines:
-                self._logbook.begin(line.text, line_id=line_id, cancellable=True)
+            self._logbook.queue((line_id, line.text) for line_id, line in injection.lines)
             return SuccessMessage()
-        return self._carry_on(injection) or SuccessMessage()
+        return self._injections.add(injection) or SuccessMessage()
 
     def cancel(self, line_id: str) -> SuccessMessage | ErrorMessage:
         """End what a line of the run log has begun, or take out one that waits for a run."""
@@ -155,7 +157,7 @@ class Commands:
         try:
             self._ongoing.cancel(line_id)
         except CommandError as error:
-            return told(refusal(str(error)))
+            return self._told(str(error))
         return SuccessMessage()
 
     def force(self, line_id: str) -> SuccessMessage | ErrorMessage:
@@ -163,7 +165,7 @@ class Commands:
         try:
             self._ongoing.force(line_id)
         except CommandError as error:
-            return told(refusal(str(error)))
+            return self._told(str(error))
         return SuccessMessage()
 
     def counted(self) -> dict[str, float]:
@@ -174,34 +176,14 @@ class Commands:
         """Let everything go on, and tell what has changed in the run log; `now` is in monotonic seconds."""
         self._logbook.unix = unix
         self._ongoing.go_on(now)
-        for injection in list(self._injections):
-            if injection not in self._injections or self._is_halted():
-                continue  # a line of another one has stopped or halted the run
-            if injection.delay is None or injection.delay.over:
-                self._injections.remove(injection)
-                self._carry_on(injection)
+        self._injections.go_on()
         self._logbook.tell()
+        self.refusals.tick()
 
     def _is_halted(self) -> bool:
         return self._runs.paused or self._runs.held
 
     # Lines
-
-    def _carry_on(self, injection: Injection) -> ErrorMessage | None:
-        """Carry out the lines of an injection as far as they need not wait; return why one of them could not be."""
-        if injection.delay is not None and injection.delay.cancelled:
-            return None  # with a wait go the lines that it delays
-        while injection.lines:
-            line_id, line = injection.lines.popleft()
-            injection.delay = None
-            try:
-                waits = self._carry_out(line_id, line, injection)
-            except (CommandError, OutputRefusedError) as error:
-                return self._refused(line.text, error, line_id, left_out=len(injection.lines))
-            if waits and injection.lines:
-                self._injections.append(injection)
-                return None
-        return None
 
     def _carry_out(self, line_id: str, line: Line, injection: Injection) -> bool:
         """Do what a line asks for, or begin it; True when the lines after it have to wait."""
@@ -284,14 +266,17 @@ class Commands:
         table = self._core().table
         return table.value(table.row_of(name))
 
+    def _failed(self, line_id: str, line: Line, error: Exception, left_out: int) -> ErrorMessage:
+        return self._refused(line.text, error, line_id, left_out=left_out)
+
     def _refused(self, text: str, error: Exception, line_id: str = "", *, left_out: int = 0) -> ErrorMessage:
         """Say and write down why a line cannot be carried out."""
         why = f"{error}; the lines after it are left out" if left_out else str(error)
-        named = why.lstrip("'").startswith(text.partition(":")[0])
-        shown = why if named else f"{textwrap.shorten(text, LONGEST_SHOWN, placeholder=' ...')}: {why}"
-        log.error("%s", shown, exc_info=error.__cause__, extra=TELL_EACH_TIME)
-        self._logbook.note(text, line_id=line_id, failed=True)
-        return refusal(why)
+        self._logbook.note(visible_cell(text), line_id=line_id, failed=True)
+        return self.refusals.line(text, why, error.__cause__)
+
+    def _told(self, why: str) -> ErrorMessage:
+        return self.refusals.told(refusal(why))
 
 
 def _given(argument: Value | None) -> Value:
@@ -299,14 +284,3 @@ def _given(argument: Value | None) -> Value:
     if argument is None:
         raise CommandError("there is no argument")
     return argument
-
-
-def refusal(why: str) -> ErrorMessage:
-    """The answer to what a user cannot have."""
-    return ErrorMessage(message=why, caller_error=True)
-
-
-def told(answer: ErrorMessage) -> ErrorMessage:
-    """The answer, written into the error log as well: the web page of Open Pectus shows users no other text of ours."""
-    log.error("%s", answer.message, extra=TELL_EACH_TIME)
-    return answer

@@ -21,20 +21,25 @@ from engine.core.core import Core
 from engine.core.spec import Event
 from engine.links import Link
 from engine.outputs import Outputs
+from engine.runs.answers import refusal
 from engine.runs.archive import Archive, columns_of
 from engine.runs.archive_files import ArchiveFiles
-from engine.runs.commands import Commands, refusal, told
+from engine.runs.commands import Commands
 from engine.runs.errors import ErrorCollector
+from engine.runs.followed import FollowedMethod
 from engine.runs.instructions import InstructionSource, MethodFailedError
 from engine.runs.journal import DeadRun, Journal, Progress
+from engine.runs.marks import Marks
 from engine.runs.method import KeptMethod, MethodError
 from engine.runs.notices import Notices, Outages
 from engine.runs.recovery import archive_of, recall_totals, record_of, what_ended, what_happened
 from engine.runs.run import Run
 from engine.runs.runlog import RunRecord
+from engine.runs.shown import ShownState
 from engine.runs.state import ControlWord, RefusedError, RunState
-from engine.system import SYSTEM_TAGS, set_clock, set_method_status, set_run_clocks, set_state
+from engine.system import SYSTEM_TAGS, set_clock, set_method_status
 from engine.uod.skid import Skid
+from engine.visible import visible_cell
 from protocol.aggregator_messages import (
     AggregatorMessage,
     CancelMsg,
@@ -52,14 +57,12 @@ from protocol.engine_messages import (
     RunStoppedMsg,
 )
 from protocol.messages import ErrorMessage, SuccessMessage
-from protocol.models import ErrorLog, Method, MethodStatusEnum, RunLog, SystemStateEnum
+from protocol.models import ErrorLog, Method, MethodStatusEnum, RunLog
 
 log = logging.getLogger("skidlink.engine.runs")
 
 SHOW_EVERY_S: Final = 1.0
 """How often the clocks of a run are shown and written down, and errors are looked at, at most."""
-BETWEEN_MARKS: Final = "; "
-"""Of marks that go into the same row of the archive, as Open Pectus has it."""
 KEPT_TAGS: Final = frozenset({"Batch Name", "Run Counter", "Base"})
 """The users' own tags that outlive the engine."""
 
@@ -84,10 +87,10 @@ class Runs:
         self._outputs = outputs
         self._send = send
         self._journal = journal
-        self._instructions = instructions
         self._files = files
         self._commands = Commands(skid, core, outputs, send, journal, self)
         self._method = KeptMethod(journal)
+        self._followed = FollowedMethod(instructions, self._commands.inject, self.state, send)
         self._notices = Notices(skid.name, send)
         self._outages = Outages(links)
         self._specs = (*SYSTEM_TAGS, *skid.tags)
@@ -99,9 +102,8 @@ class Runs:
         self._second = 0
         self._run: Run | None = None
         self._new = False
-        self._mark = ""
-        self._method_state = instructions.state()
-        self._told = self.state.switches
+        self._marks = Marks()
+        self._shown = ShownState(self.state, core, send)
 
     @property
     def run_id(self) -> str | None:
@@ -140,7 +142,7 @@ class Runs:
         """Do what a button asks for. When it cannot be had, send the states again: the page shows it pressed by now."""
         answer = self.control(name)
         if isinstance(answer, ErrorMessage):
-            told(answer)
+            self._commands.refusals.told(answer)
             self._send(ControlStateMsg(control_state=self.state.switches))
         return answer
 
@@ -149,7 +151,7 @@ class Runs:
         try:
             word = ControlWord(name)
         except ValueError:
-            return refusal(f"{name!r} is no control command; there are {', '.join(ControlWord)}")
+            return refusal(f"{visible_cell(name, 100)!r} is not a control command; there are {', '.join(ControlWord)}")
         try:
             self.state.tell(word, self._now)
         except RefusedError as refused:
@@ -171,7 +173,7 @@ class Runs:
             case ControlWord.HOLD | ControlWord.UNHOLD:
                 pass  # outputs stay as they are
         log.info("%s: the run is %s now", word, self.state.word.lower())
-        self._show_state()
+        self._shown.show(self.run_id)
         return SuccessMessage()
 
     def counted(self) -> dict[str, float]:
@@ -188,10 +190,15 @@ class Runs:
             self.control(ControlWord.STOP)
 
     def note(self, tag: str, value: str | int) -> None:
-        """Write into one of the tags that are the users' own; marks of a run add up until its archive has them."""
+        """Write into one of the tags that are the users' own; marks of a run add up until its archive has them.
+
+        Raises `CommandError` for a mark that is too long.
+        """
         if tag == "Mark":
-            marks = (self._mark, str(value)) if self.state.active else (str(value),)
-            self._mark = BETWEEN_MARKS.join(filter(None, marks))
+            if self.state.active:
+                self._marks.add(str(value))
+            else:
+                self._marks.replace(str(value))
             self._show_mark()
         else:
             self._core().set(tag, value)
@@ -211,7 +218,7 @@ class Runs:
     def states(self) -> Sequence[EngineMessage]:
         """The method, all states, and the run log; outside a run also the latest errors."""
         found: list[EngineMessage] = [
-            MethodStateMsg(method_state=self._method_state),
+            MethodStateMsg(method_state=self._followed.told),
             ControlStateMsg(control_state=self.state.switches),
         ]
         if method := self._method.message():
@@ -233,9 +240,8 @@ class Runs:
             set_clock(core, unix)
         if self.state.active and now >= self._clock_due:
             self._clock_due = now + self._clock_every_s
-            self._show_clocks()
-        if self.state.word is SystemStateEnum.Running:
-            self._follow_instructions()
+            self._shown.show_clocks()
+        self._follow_method()
         new, self._new = self._new, False
         return new
 
@@ -246,9 +252,7 @@ class Runs:
             self._write_row(run)
         # After the archive: a mark that is set here shall be seen before it is archived.
         self._commands.tick(now, unix)
-        if (state := self._instructions.state()) is not self._method_state:
-            self._method_state = state
-            self._send(MethodStateMsg(method_state=state))
+        self._followed.tell()
         if now >= self._look_due:
             self._look_due = now + SHOW_EVERY_S
             self._tell_errors()
@@ -257,22 +261,17 @@ class Runs:
             self.state.begin(now)
             self._begin()
 
-    def _follow_instructions(self) -> None:
+    def _follow_method(self) -> None:
         """Carry out what the method wants now. Where that cannot be done, the run is paused."""
         try:
-            for line in self._instructions.next(self._now):
-                answer = self._commands.inject(line)
-                if isinstance(answer, ErrorMessage):
-                    raise MethodFailedError(answer.message or line)
-                if self.state.word is not SystemStateEnum.Running:
-                    return  # the line was Pause, or Stop
+            self._followed.follow(self._now)
         except MethodFailedError as error:
             log.error("the run is paused, its method has failed: %s", error)  # noqa: TRY400  # a sentence for users
             self.state.tell(ControlWord.PAUSE, self._now)
             self._outputs.pause()
             set_method_status(self._core(), MethodStatusEnum.ERROR)
             self._notices.method_failed(str(error), self._unix)
-            self._show_state()
+            self._shown.show(self.run_id)
 
     def _look_after_run(self) -> None:
         """Write down what the run has come to, and tell of links that are lost."""
@@ -280,7 +279,7 @@ class Runs:
             return
         for link in self._outages.lost(self._now):
             self._notices.link_lost(link, self._unix)
-        progress = Progress(self._unix, replace(self.state.clocks), self._mark, self._core().memory())
+        progress = Progress(self._unix, replace(self.state.clocks), self._marks.text, self._core().memory())
         self._journal.progress(self._run.id, progress)
 
     # How runs begin and end
@@ -293,7 +292,7 @@ class Runs:
         log.info("run %s begins", run.id)
         self._new = True
         self._clock_due = self._look_due = 0.0
-        self._mark = ""
+        self._marks.replace("")
         self.errors.recent.clear()
         self._outages.begin()
         core = self._core()
@@ -303,9 +302,9 @@ class Runs:
             "Mark", None, reason="nothing is marked yet"
         )  # the plot draws marks along a value that was there first
         set_method_status(core, MethodStatusEnum.OK)
-        self._instructions.begin(self._method.method)
+        self._followed.begin(self._method.method)
         self._notices.run_started(run.started)
-        self._show_state()
+        self._shown.show(self.run_id)
         self._commands.begin_run(run.id)  # last, as what has waited for the run may well be Pause, or Stop
 
     def _end(self) -> None:
@@ -314,7 +313,7 @@ class Runs:
             return
         self.cancel_all()
         self._outputs.make_safe()
-        if self._mark:
+        if self._marks.text:
             self._write_row(run)
         self._core().simulate_as_authored()
         self._tell_errors()
@@ -323,7 +322,7 @@ class Runs:
         run.end()
         log.info("run %s ends", run.id)
         self._send_end(run.id, self._commands.end_run(), run.archive)
-        self._instructions.end()
+        self._followed.end()
         set_method_status(self._core(), MethodStatusEnum.OK)
         self._notices.run_stopped(run.started, self._unix)
 
@@ -334,7 +333,7 @@ class Runs:
                 RunStoppedMsg(
                     run_id=run_id,
                     runlog=runlog,
-                    method_state=self._instructions.state(),
+                    method_state=self._followed.state,
                     archive=archive.text(),
                     archive_filename=archive.filename,
                 )
@@ -376,36 +375,23 @@ class Runs:
         log.error("%s", what_happened(dead, self._unix))
         progress = dead.progress
         self.state.take_up(progress.clocks, self._now)
-        self._mark = progress.mark
+        self._marks.replace(progress.mark)
         self._show_mark()
         recall_totals(self._core(), progress.totals)
         self._commands.begin_run(dead.id, record)
-        self._instructions.begin(Method.empty())  # it goes on by hand
+        self._followed.begin(Method.empty())  # it goes on by hand
         self._send(RunStartedMsg(run_id=dead.id, started_tick=dead.started))
-        self._show_state()
-
-    # What is shown
-
-    def _show_state(self) -> None:
-        set_state(self._core(), self.state.word, self.run_id)
-        self._show_clocks()
-        if (switches := self.state.switches) != self._told:
-            self._told = switches
-            self._send(ControlStateMsg(control_state=switches))
-
-    def _show_clocks(self) -> None:
-        clocks = self.state.clocks
-        set_run_clocks(self._core(), clocks.run, clocks.process, clocks.block)
+        self._shown.show(self.run_id)
 
     def _show_mark(self) -> None:
-        self._core().set("Mark", self._mark)
+        self._core().set("Mark", self._marks.text)
         self._look_due = 0.0  # so that a crash neither loses a mark nor brings one back
 
     def _write_row(self, run: Run) -> None:
         """Write the tags as they are into the archive, and with them the marks that have been set."""
         run.write_row(self._core().table, self._unix)
-        if self._mark:
-            self._mark = ""
+        if self._marks.text:
+            self._marks.replace("")
             self._show_mark()
 
     def _tell_errors(self) -> None:

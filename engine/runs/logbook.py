@@ -6,11 +6,13 @@ What is over outside of a run is in no log: there is none that it could belong t
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from uuid import uuid4
 
+from drivers.contract import Value
 from engine.core.core import Core
 from engine.core.spec import Direction, TagSpec
+from engine.core.table import Table
 from engine.runs.journal import Journal
 from engine.runs.runlog import RunRecord
 from engine.system import SYSTEM_TAGS
@@ -40,6 +42,9 @@ class Logbook:
         """When everything happens that is told now: the time of the latest tick, in unix seconds."""
         self._run: str | None = None
         self._record = RunRecord()
+        self._state: tuple[float, Table, list[Value | None]] | None = None
+        self._same: list[TagValue] = []
+        """The process values in that state."""
 
     @property
     def in_run(self) -> bool:
@@ -66,6 +71,12 @@ class Logbook:
         return QueuedRunLogMsg(runlog=log) if log.lines else None
 
     # Lines
+
+    def queue(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Lines, each an id and a text, wait for a run together."""
+        values = self._values()
+        for line_id, text in lines:
+            self._record.begin(text, self.unix, values, line_id=line_id, cancellable=True)
 
     def begin(self, text: str, *, line_id: str, forcible: bool = False, cancellable: bool = False) -> None:
         """Something begins."""
@@ -108,9 +119,16 @@ class Logbook:
         self._send(self.message() or QueuedRunLogMsg(runlog=RunLog.empty()))
 
     def _values(self) -> list[TagValue]:
-        """The process values as they are now."""
+        """The process values as they are now; those that many lines of a tick have in common are made once."""
         table = self._core().table
-        return [_tag_value(table.specs[row], table.shown(row), self.unix) for row in map(table.row_of, self._shown)]
+        rows = [table.row_of(name) for name in self._shown]
+        state = self.unix, table, [table.shown(row) for row in rows]
+        if state != self._state:
+            self._state = state
+            self._same = [
+                _tag_value(table.specs[row], value, self.unix) for row, value in zip(rows, state[2], strict=True)
+            ]
+        return self._same
 
 
 def _tag_value(spec: TagSpec, value: bool | float | str | None, unix: float) -> TagValue:

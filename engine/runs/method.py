@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from engine.runs.journal import Journal
+from engine.runs.pcode import LINE_CHARS
 from protocol.engine_messages import MethodMsg
 from protocol.models import Method
 
@@ -16,6 +17,7 @@ log = logging.getLogger("skidlink.engine.runs")
 
 LIMIT_CHARS: Final = 4 * 2**20
 """It travels in one message, of which the aggregator takes 16 MiB; a method of 10,000 lines has less than one."""
+LIMIT_LINES: Final = 20_000
 KEPT_AS: Final = "method"
 
 
@@ -39,10 +41,14 @@ class KeptMethod:
 
     def replace(self, method: Method) -> None:
         """Keep another one. Raises `MethodError`."""
+        if len(method.lines) > LIMIT_LINES:
+            raise MethodError(f"the method has more than {LIMIT_LINES} lines; shorten it")
         seen: dict[str, int] = {}
         for number, line in enumerate(method.lines, 1):
             if not line.id:
                 raise MethodError(f"line {number} of the method has no id")
+            if len(line.content) > LINE_CHARS:
+                raise MethodError(f"line {number} of the method has more than {LINE_CHARS} characters; shorten it")
             if line.id in seen:
                 raise MethodError(f"lines {seen[line.id]} and {number} of the method have the same id {line.id!r}")
             seen[line.id] = number

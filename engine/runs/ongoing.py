@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Final
 
 from engine.outputs import OutputRefusedError
 from engine.runs.activities import Activity, Halt, Setting, Waiting
@@ -13,6 +14,8 @@ from engine.runs.logbook import Logbook
 
 log = logging.getLogger("skidlink.engine.runs")
 
+MOST: Final = 200
+"""Commands and waits that go on at the same time, each of them looked at in each tick."""
 SHOW_EVERY_S = 1.0
 """How often progress is shown, at most."""
 
@@ -56,6 +59,8 @@ class AllOngoing:
 
     def begin(self, one: Ongoing) -> None:
         """Let something begin. Raises `CommandError` and `OutputRefusedError` when it cannot, and is in no log then."""
+        if len(self._all) >= MOST:
+            raise CommandError(f"{MOST} commands and waits are going on already; cancel some of them")
         one.in_halt = self._halted()
         over = not isinstance(one.activity, Halt) and one.activity.go_on(self._process_s)
         self._all[one.line_id] = one

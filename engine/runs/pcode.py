@@ -19,7 +19,8 @@ from engine.uod.faults import nearest
 from engine.uod.skid import RESERVED_COMMANDS, CommandSpec, Skid
 from engine.uod.words import bases
 
-_THRESHOLD = re.compile(r"(\d+\.?\d*|\.\d+)\s+(?=\S)")
+LINE_CHARS: Final = 1_000
+_THRESHOLD = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s+(?=\S)")
 _CONTROL: Final = ("Start", "Stop", "Restart", "Pause", "Unpause", "Hold", "Unhold")
 _WITH_DURATION: Final = ("Pause", "Hold")
 _OTHERS: Final = (
@@ -110,6 +111,8 @@ class LineReader:
 
     def read(self, line: str) -> Line:
         """What one line asks for. Raises `CommandError`."""
+        if len(line) > LINE_CHARS:
+            raise CommandError(f"this line has {len(line)} characters; a line has {LINE_CHARS} at most")
         word, _, rest = line.partition(":")
         word = word.partition("#")[0].strip()
         if (command := self._commands.get(word)) is not None:

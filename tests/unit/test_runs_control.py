@@ -210,7 +210,7 @@ async def test_nothing_moves_when_one_of_several_lines_cannot_be_read(tmp_path: 
     ("message", "why"),
     [
         (STOP, "no run is active; Stop needs one"),
-        (ExecuteControlCommandMsg(name="Dance"), "no control command"),
+        (ExecuteControlCommandMsg(name="Dance"), "not a control command"),
         (InjectCodeMsg(pcode="# nothing"), "there is no command in what was sent"),
         (CancelMsg(exec_id="x"), "no line 'x'"),
         (ForceMsg(exec_id="x"), "no line 'x'"),

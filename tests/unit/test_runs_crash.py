@@ -116,6 +116,29 @@ async def test_totals_go_on_from_what_they_were_and_the_time_away_does_not_count
         assert 0.8 < bench.shown["Total"] - before < 1.1
 
 
+async def test_a_mark_that_no_row_has_yet_is_shown_again_after_a_crash_and_goes_into_the_next_row(
+    tmp_path: Path,
+) -> None:
+    async with life(tmp_path, at=0.0) as bench:
+        bench.tick()
+        bench.press("Start")
+        bench.ticks(52)
+        bench.engine.runs.note("Mark", "lunch")
+        bench.tick()
+        assert bench.shown["Mark"] == "lunch"
+    async with life(tmp_path, at=20.0) as bench:
+        bench.tick()
+        assert bench.shown["Mark"] == "lunch"
+        bench.engine.runs.note("Mark", "tea")
+        bench.tick()
+        assert bench.shown["Mark"] == "lunch; tea"
+        bench.ticks(60)
+        assert bench.shown["Mark"] == ""
+        bench.press("Stop")
+        (stopped,) = bench.told(RunStoppedMsg)
+        assert stopped.archive.count("lunch; tea") == 1
+
+
 async def test_the_archive_goes_on_with_what_it_had_and_marks_are_not_lost(tmp_path: Path) -> None:
     run = await a_life_that_ends_in_a_run(tmp_path, control="Hold")
     new_tag = UOD.replace("  T1:", "  T9: {device: far}\n  T1:")

@@ -253,7 +253,9 @@ def test_a_method_is_kept_and_echoed_and_told_to_whoever_connects(bench: Bench) 
     [
         ([("a", "Mark: A"), ("a", "Mark: B")], "lines 1 and 2 of the method have the same id 'a'"),
         ([("a", "Mark: A"), ("", "Mark: B")], "line 2 of the method has no id"),
-        ([("a", "x" * 2**22), ("b", "y")], "more than 4 million characters"),
+        ([(str(each), "x" * 1000) for each in range(4195)], "more than 4 million characters"),
+        ([("a", "Mark: A"), ("b", "x" * 1001)], "line 2 of the method has more than 1000 characters"),
+        ([(str(each), "") for each in range(20_001)], "more than 20000 lines"),
     ],
 )
 def test_a_method_that_cannot_be_right_is_refused(bench: Bench, lines: list[tuple[str, str]], why: str) -> None:
@@ -338,6 +340,24 @@ def test_an_instruction_source_is_asked_once_a_tick_while_the_run_is_running(scr
     bench.press("Stop")
     bench.ticks(10)
     assert (script.asked, script.ended) == (13, 1)
+
+
+@pytest.mark.parametrize("word", ["Pause", "Hold", "Stop"])
+def test_a_method_does_not_go_on_in_the_tick_in_which_it_halts_its_run(
+    scripted: Bench, script: Script, word: str
+) -> None:
+    bench = scripted
+    bench.press("Start")
+    script.lines = ["PU01: 30", word, "PU01: 40", "Mark: too late"]
+    bench.tick()
+    bench.tick()
+    assert bench.values["PU01"] == (30 if word == "Hold" else 0)
+    assert bench.shown["Mark"] == ""
+    for release in {"Pause": ["Unpause"], "Hold": ["Unhold"], "Stop": []}[word]:
+        bench.press(release)
+    bench.ticks(5)
+    assert bench.values["PU01"] == (0 if word == "Stop" else 30)
+    assert bench.shown["Mark"] == ""
 
 
 def test_the_state_of_a_method_is_told_when_it_changes(scripted: Bench, script: Script) -> None:
