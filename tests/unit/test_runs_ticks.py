@@ -352,12 +352,12 @@ def test_a_method_does_not_go_on_in_the_tick_in_which_it_halts_its_run(
     bench.tick()
     bench.tick()
     assert bench.values["PU01"] == (30 if word == "Hold" else 0)
-    assert bench.shown["Mark"] == ""
+    assert not bench.shown["Mark"]
     for release in {"Pause": ["Unpause"], "Hold": ["Unhold"], "Stop": []}[word]:
         bench.press(release)
     bench.ticks(5)
     assert bench.values["PU01"] == (0 if word == "Stop" else 30)
-    assert bench.shown["Mark"] == ""
+    assert not bench.shown["Mark"]
 
 
 def test_the_state_of_a_method_is_told_when_it_changes(scripted: Bench, script: Script) -> None:
