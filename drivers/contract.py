@@ -12,7 +12,7 @@ Rules of this file:
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -84,6 +84,17 @@ class UnansweredError(DeviceError):
     """
 
 
+class WriteError(DeviceError):
+    """Some devices did not answer a write; the others were served all the same."""
+
+    def __init__(self, message: str, refused: Mapping[int, str], silent: Collection[str]) -> None:
+        super().__init__(message)
+        self.refused = refused
+        """row -> why it does not count as written, of all rows: those of the silent devices among them"""
+        self.silent = silent
+        """The devices that did not answer."""
+
+
 class Options(BaseModel):
     """The base of all options: frozen, and an unknown key is an error. The text under a field is its description."""
 
@@ -105,6 +116,8 @@ class Point:
     read: bool = True
     """False for a point that is only ever written."""
     write: bool = False
+    acts: bool = False
+    """Each write is an act of its own (a tare, a reset): it is never sent a second time in doubt."""
     stale_after_ms: int | None = None
     """How long its value is of use once it is known to hold, so that a driver can look after dead connections in
     time; None: for ever."""
@@ -224,8 +237,30 @@ class Writes(Protocol):
     async def write(self, values: Mapping[int, Value]) -> Mapping[int, str]:
         """Write raw values (row -> value), in the order given; return what was refused (row -> why and what to do).
 
-        A value that does not fit its point's type is refused, never changed to fit. Raises `LinkError` or
-        `DeviceError` when nobody can say whether the values arrived.
+        A value that does not fit its point's type is refused, never changed to fit. Raises `LinkError` when nobody can
+        say whether the values arrived, and `WriteError` or `DeviceError` where that is so of some devices only.
+        """
+        ...
+
+
+@runtime_checkable
+class ReadsBack(Protocol):
+    """A driver that gives a device time to show what was written, and serves readings meanwhile."""
+
+    @property
+    def unconfirmed(self) -> Collection[int]:
+        """The rows that were written and not refused, but do not show their value yet."""
+        ...
+
+    @property
+    def read_back_due(self) -> float:
+        """When `read_back` wants to be called next, seconds of `time.monotonic`; infinite where nothing is open."""
+        ...
+
+    async def read_back(self) -> Mapping[int, str | None]:
+        """Read what is due; return row -> None where the device shows the value, or why it counts as refused.
+
+        Rows that still have time are left out, and those that have been written anew. Raises `LinkError`.
         """
         ...
 

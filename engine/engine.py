@@ -64,7 +64,13 @@ class Engine:
         self.store = store or Store()
         self._archive = archive
         self.links = [
-            Link(spec.name, driver_class(spec.driver)(spec.devices, spec.points), spec.devices) for spec in skid.links
+            Link(
+                spec.name,
+                driver_class(spec.driver)(spec.devices, spec.points),
+                spec.devices,
+                [point.device for point in spec.points],
+            )
+            for spec in skid.links
         ]
         self.uplinks: list[Uplink] = []
         self.outputs = Outputs(skid, self.links, self._show_output, self._is_controlled)

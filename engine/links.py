@@ -12,15 +12,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 
-from drivers.contract import DeviceError, Driver, Group, Image, LinkError, Quality, UnansweredError, Value, Writes
+from drivers.contract import (
+    DeviceError,
+    Driver,
+    Group,
+    Image,
+    LinkError,
+    Quality,
+    ReadsBack,
+    UnansweredError,
+    Value,
+    WriteError,
+    Writes,
+)
 from engine.backoff import backoff_s
+from engine.link_states import Counters, DeviceState, LinkState
 from engine.state_log import StateLog
 
 log = logging.getLogger("skidlink.engine.links")
@@ -32,47 +45,6 @@ REST_SHARE = 4.0
 NO_WRITES = "its driver cannot write"
 PATIENCE_S = 60.0
 """A driver keeps its own time-outs; one that has not come back after this long is taken for broken."""
-
-
-class LinkState(StrEnum):
-    """Where a link is in its life."""
-
-    CONNECTING = "connecting"
-    UP = "up"
-    DEGRADED = "degraded"
-    """Up, but at least one of its devices does not answer."""
-    DOWN = "down"
-
-
-class DeviceState(StrEnum):
-    """How a device is doing."""
-
-    CONNECTING = "connecting"
-    """It has not been reached since the start."""
-    UP = "up"
-    DEGRADED = "degraded"
-    """It answers, but has no value for at least one of its points."""
-    DEMOTED = "demoted"
-    """It does not answer on a link that lives: it is left to rest, and probed now and then."""
-    DOWN = "down"
-    """Its link is broken."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """What has happened on a link since the start."""
-
-    reads: int = 0
-    late_reads: int = 0
-    """Turns of a scan group that were left out because the one before had not ended."""
-    writes: int = 0
-    refused_writes: int = 0
-    silent: int = 0
-    """Readings that a device did not answer."""
-    broken: int = 0
-    """Times that the link broke, or could not be opened."""
-    state_changes: int = 0
-    """Changes of state of its devices."""
 
 
 @dataclass(slots=True)
@@ -89,8 +61,11 @@ class _Rest:
 class Link:
     """The worker of one link."""
 
-    def __init__(self, name: str, driver: Driver, devices: Iterable[str] = ()) -> None:
-        """`devices` are those that are only ever written, or all; those that are read are known from the driver."""
+    def __init__(self, name: str, driver: Driver, devices: Iterable[str] = (), device_of: Sequence[str] = ()) -> None:
+        """`devices` are those that are only ever written, or all; those that are read are known from the driver.
+
+        `device_of`: the device of each row, to know by which writes a device that is only written has answered.
+        """
         self.name = name
         self.driver = driver
         self.image: Image = driver.image
@@ -107,6 +82,11 @@ class Link:
         self.on_state: Callable[[], None] | None = None
         self._writer = driver if isinstance(driver, Writes) else None
         self._wishes: dict[int, Value] = {}
+        self._reads_back = driver if isinstance(driver, ReadsBack) else None
+        self._unconfirmed: dict[int, Value] = {}
+        """row -> what was written to it and does not show yet"""
+        self._device_of = device_of
+        self._only_written = frozenset(self.devices) - {group.device for group in driver.groups}
         self._woken = asyncio.Event()
         self._rests: dict[str, _Rest] = {}
         self._spared_until = 0.0
@@ -135,10 +115,17 @@ class Link:
         """Drop what has not been written: nobody may find it done after an outage."""
         for row in rows:
             self._wishes.pop(row, None)
+            self._unconfirmed.pop(row, None)
 
     def reaches(self, device: str) -> bool:
-        """Whether a device can be written to: its link lives, and it is not known to be silent."""
-        return self.up and self.devices.get(device) is not DeviceState.DEMOTED
+        """Whether a device can be written to: its link lives, and it is not known to be silent.
+
+        One that is only written is found again by writing: it may be tried when its rest is over.
+        """
+        if self.devices.get(device) is not DeviceState.DEMOTED:
+            return self.up
+        rest = self._rests.get(device)
+        return self.up and device in self._only_written and rest is not None and time.monotonic() >= rest.until
 
     def tell_the_rest(self, now: float) -> None:
         """Log how many changes of state were not told, where a minute of them is over; `now` is monotonic seconds."""
@@ -154,6 +141,7 @@ class Link:
                     await self.driver.open()
                     self._rests.clear()
                     self._ailing.clear()
+                    self._unconfirmed.clear()
                     self._lives = False
                     self.image = self.driver.image
                     await self._serve()
@@ -179,8 +167,8 @@ class Link:
         due = [start] * len(groups)
         if not groups:
             self._enter(LinkState.UP)
-        for device in self.devices.keys() - {group.device for group in groups}:
-            self._set(device, DeviceState.UP)  # it is only ever written: nobody can know better
+        for device in self._only_written:
+            self._set(device, DeviceState.CONNECTING)  # nothing is known of it before it has answered a write
         while True:
             await self._write()
             now = time.monotonic()
@@ -194,7 +182,9 @@ class Link:
                     await self._write()
             if self._rests and all_answered:  # else the others have waited enough
                 await self._try_one(due)
-            await self._sleep_until(min(self._ready(due), default=now + 1.0))
+            await self._read_back()
+            wakes = math.inf if self._reads_back is None else self._reads_back.read_back_due
+            await self._sleep_until(min(wakes, min(self._ready(due), default=now + 1.0)))
 
     async def _try_one(self, due: list[float]) -> None:
         """Read one group of those whose devices have not answered."""
@@ -293,19 +283,61 @@ class Link:
         if not self._wishes:
             return
         wishes, self._wishes = self._wishes, {}
+        silent: Collection[str] = ()
         try:
             async with asyncio.timeout(PATIENCE_S):
                 refused = await self._writer.write(wishes) if self._writer else dict.fromkeys(wishes, NO_WRITES)
+        except WriteError as error:
+            refused, silent = error.refused, error.silent
+            for device in self._only_written.intersection(silent):
+                self._passes_over(device, str(error))
         except DeviceError as error:
             log.warning("%s: writing failed, it is not known what arrived: %s", self.name, error)
             refused = dict.fromkeys(wishes, str(error))
         except TimeoutError:
             raise LinkError(f"{self.name}: the driver did not come back from writing in {PATIENCE_S:.0f} s") from None
-        self.counters.writes += len(wishes) - len(refused)
-        self.counters.refused_writes += len(refused)
+        if self._device_of and self._only_written:
+            for device in self._only_written.intersection(self._device_of[row] for row in wishes).difference(silent):
+                self._answered(device)
+            if not self._rests:
+                self._enter(LinkState.UP)
+        open_rows = self._reads_back.unconfirmed if self._reads_back else ()
+        for row, value in wishes.items():
+            self._unconfirmed.pop(row, None)
+            if row in open_rows and row not in refused:
+                self._unconfirmed[row] = value
+            else:
+                self._tell_written(row, value, refused.get(row))
+
+    async def _read_back(self) -> None:
+        """Let the driver see whether devices show what was written to them. Raises `LinkError`."""
+        if self._reads_back is None or self._reads_back.read_back_due > time.monotonic():
+            return
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                decided = await self._reads_back.read_back()
+        except TimeoutError:
+            raise LinkError(
+                f"{self.name}: the driver did not come back from reading back in {PATIENCE_S:.0f} s"
+            ) from None
+        for row, refusal in decided.items():
+            if row in self._unconfirmed:
+                self._tell_written(row, self._unconfirmed.pop(row), refusal)
+
+    def _tell_written(self, row: int, value: Value, refusal: str | None) -> None:
+        self.counters.writes += refusal is None
+        self.counters.refused_writes += refusal is not None
         if self.on_written:
-            for row, value in wishes.items():
-                self.on_written(row, value, refused.get(row))
+            self.on_written(row, value, refusal)
+
+    def _passes_over(self, device: str, trouble: str) -> None:
+        """Let a device rest that is only written and has not answered a write."""
+        self.counters.silent += 1
+        now = time.monotonic()
+        rest = self._rests.setdefault(device, _Rest(now))
+        rest.until = now + backoff_s(rest.failures + 1, LONGEST_REST_S)
+        rest.failures += 1
+        self._demote(device, trouble)
 
     def _broken(self, trouble: str) -> None:
         self.counters.broken += 1

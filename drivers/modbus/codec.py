@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from drivers.contract import Image, Kind, Value
 from drivers.modbus.datatypes import BOOL, STRING, DataType, positions, text_positions
 from drivers.modbus.options import PointOptions
-from drivers.modbus.pdu import Table
+from drivers.modbus.pdu import Function, Table
 
 Bytes = NDArray[np.uint8]
 
@@ -60,6 +60,10 @@ class Field:
     """How many bits make its number; None where it is no bit field."""
     read_back: float | None = None
     """By how much what is read back after a write may differ from it; None: it is not read back."""
+    read_back_s: float = 0.0
+    """How long the device may take to show what was written, in seconds."""
+    write_function: Function | None = None
+    """The function by which alone it is written; None where its device decides."""
 
     @property
     def end(self) -> int:
@@ -86,7 +90,12 @@ def field_of(row: int, tag: str, options: PointOptions, device_order: str) -> Fi
             where = (where[half],)
     bits = None if options.bits is None else options.bits[1] - options.bits[0] + 1
     tolerance = (options.read_back_tolerance or 0.0) if options.read_back else None
-    return Field(row, tag, table, address, options.count, data_type, order, where, options.low_bit, bits, tolerance)
+    function = None if options.write_function is None else Function(options.write_function)
+    within_s = options.read_back_within_ms / 1000
+    return Field(
+        row, tag, table, address, options.count, data_type, order, where, options.low_bit, bits, tolerance, within_s,
+        function,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

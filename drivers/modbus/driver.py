@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from drivers.contract import DeviceError, DriverError, Group, Image, LinkError, Options, Point, Remark, Value, groups_of
+from drivers.contract import (
+    DeviceError,
+    DriverError,
+    Group,
+    Image,
+    LinkError,
+    Options,
+    Point,
+    Remark,
+    Value,
+    WriteError,
+    groups_of,
+)
 from drivers.modbus.codec import Field
 from drivers.modbus.counters import counted
 from drivers.modbus.device import Device
@@ -64,7 +77,8 @@ class Modbus:
             GroupReading(plan, self.devices[plan.group.device], self.link, self.image, holes[plan.group.device])
             for plan in plans
         ]
-        self._writings = {name: DeviceWriting(device, self.link) for name, device in self.devices.items()}
+        acts = frozenset(row for row, point in enumerate(points) if point.acts)
+        self._writings = {name: DeviceWriting(device, self.link, acts) for name, device in self.devices.items()}
 
     @staticmethod
     def wire(options: Any, /) -> Wire:
@@ -83,6 +97,8 @@ class Modbus:
 
     async def open(self) -> None:
         """Connect. Raises `LinkError`."""
+        for writing in self._writings.values():
+            writing.forget()
         await self.link.open()
 
     async def read(self, group: int) -> None:
@@ -116,9 +132,11 @@ class Modbus:
     async def write(self, values: Mapping[int, Value]) -> Mapping[int, str]:
         """Write raw values in the order given; return what was refused and why.
 
-        Raises `LinkError` or `DeviceError` when nobody can say whether a value arrived; those after it were not sent.
+        Raises `LinkError` when nobody can say whether a value arrived, and `WriteError` where that is so of devices
+        that did not answer; the others have been written.
         """
         refused: dict[int, str] = {}
+        silent: dict[str, str] = {}
         together: list[tuple[str, list[tuple[Field, Value]]]] = []
         for row, value in values.items():
             point = self._points[row]
@@ -129,8 +147,36 @@ class Modbus:
                 together.append((point.device, []))
             together[-1][1].append((self._fields[row], value))
         for device, writes in together:
-            refused |= await self._writings[device].write(writes)
+            if device not in silent:
+                try:
+                    refused |= await self._writings[device].write(writes)
+                except DeviceError as error:
+                    silent[device] = str(error)
+            if device in silent:
+                refused |= {field.row: silent[device] for field, _ in writes}
+        if silent:
+            raise WriteError("; ".join(silent.values()), refused, silent.keys())
         return refused
+
+    @property
+    def unconfirmed(self) -> Collection[int]:
+        """The rows that were written and do not show their value yet."""
+        return [row for writing in self._writings.values() for row in writing.unconfirmed]
+
+    @property
+    def read_back_due(self) -> float:
+        """When `read_back` has something to do, seconds of `time.monotonic`; infinite where nothing is open."""
+        return min((writing.read_back_due for writing in self._writings.values()), default=math.inf)
+
+    async def read_back(self) -> Mapping[int, str | None]:
+        """Read what is due; row -> None where the device shows its value, or why it counts as refused.
+
+        Raises `LinkError`.
+        """
+        decided: dict[int, str | None] = {}
+        for writing in self._writings.values():
+            decided |= await writing.read_back()
+        return decided
 
 
 def _check_agreement(devices: Mapping[str, DeviceOptions]) -> None:

@@ -14,7 +14,7 @@ from drivers.modbus.connection import Connection, SilenceError
 from drivers.modbus.counters import LinkCounters
 from drivers.modbus.device import Device
 from drivers.modbus.patience import Patience
-from drivers.modbus.pdu import GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT, Refusal, Reply, Request
+from drivers.modbus.pdu import GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT, Flaw, Refusal, Reply, Request
 from drivers.modbus.wires import Wire
 
 log = logging.getLogger("skidlink.drivers.modbus")
@@ -38,6 +38,8 @@ class Link:
         """The device ids that did not answer when they were last asked on this connection."""
         self._numbered = True
         """Whether answers have borne transaction ids so far."""
+        self._answers: dict[int, Request] = {}
+        """device id -> the read that it answered last: what tells a silent write from a silent device"""
 
     async def open(self) -> None:
         """Connect. Raises `LinkError`."""
@@ -83,14 +85,16 @@ class Link:
         once: bool = False,
         doubtful: int = 0,
         yields: bool = False,
+        proof: Request | None = None,
     ) -> list[Reply]:
         """Send requests to a device and return their replies in the same order.
 
         `once`, for writes: a request is repeated only where the device said that it did nothing. `doubtful`: so many
         of the last requests are not repeated when they have no answer. `yields`: where other devices share the link, a
         device that answers none of the requests is tried once, and `UnansweredError` says that the caller is to ask
-        again when the others have had their turn. Raises `LinkError` when the connection is lost or every device of
-        the link is silent, and `DeviceError` when this one alone is.
+        again when the others have had their turn. `proof`: a read that tells whether a device that is silent answers at
+        all, where no better one is known; if it does, the one request has the reply `Flaw.SILENCE`. Raises `LinkError`
+        when the connection is lost or every device of the link is silent, and `DeviceError` when this one alone is.
         """
         device_id = device.options.device_id
         async with self._turn:
@@ -99,7 +103,13 @@ class Link:
                 raise LinkError(f"{self.name}: not connected")
             try:
                 attempt = self.patience.attempt(device) if yields else self.patience.whole(device)
-                replies = await connection.run(device, requests, attempt, once=once, doubtful=doubtful)
+                try:
+                    replies = await connection.run(device, requests, attempt, once=once, doubtful=doubtful)
+                except SilenceError:
+                    if proof is None:
+                        raise
+                    await connection.run(device, [self._answers.get(device_id, proof)], attempt, doubtful=1)
+                    replies: list[Reply] = [Flaw.SILENCE]
             except SilenceError:
                 if yields and self.patience.unanswered(device):
                     raise UnansweredError(self._silence(device, 1)) from None
@@ -115,6 +125,8 @@ class Link:
                 self._note_numbers(connection)
         self._silent.discard(device_id)
         self.patience.answered(device)
+        if not once and isinstance(replies[-1], bytes):
+            self._answers[device_id] = requests[-1]
         for reply in replies:
             if isinstance(reply, Refusal) and reply.code in {GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT}:
                 raise DeviceError(

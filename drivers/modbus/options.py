@@ -12,7 +12,8 @@ from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, mo
 
 from drivers.contract import Kind, Options
 from drivers.modbus.datatypes import BOOL, DATA_TYPES, DataType, letters, spelled
-from drivers.modbus.pdu import MAX_READ_BITS, MAX_READ_REGISTERS, Table
+from drivers.modbus.pdu import MAX_READ_BITS, MAX_READ_REGISTERS, Function, Table
+from drivers.modbus.write_keys import WriteFunctions, require_able, require_one_each
 
 MAX_ADDRESS = 0xFFFF
 BITS_PER_REGISTER = 16
@@ -75,6 +76,9 @@ class DeviceOptions(Options):
     """How long a fresh connection is left alone before the first request; the longest of a link's devices counts."""
     pause_between_requests_ms: Annotated[int, Field(ge=0, le=10_000)] = 0
     """How long the device is left alone between its answer and the next request."""
+    write_function: WriteFunctions = ()
+    """The only functions that write it: 6 or 16 for a register, 5 or 15 for a coil, `[6, 15]` for one of each. Several
+    registers always take 16. Without it, the other one is tried where the first is refused or not answered."""
 
     shared: ClassVar[tuple[str, ...]] = ()
     """The keys in which all devices of a link must agree, as they are about the way to them."""
@@ -93,6 +97,16 @@ class DeviceOptions(Options):
     def window(self) -> int:
         """How many requests may be open at a time: one where answers bear no transaction id."""
         return 1
+
+    def write_function_of(self, table: Table, count: int) -> Function | None:
+        """The function that so many registers or coils are written by; None where the device decides."""
+        able = {5, 15} if table.is_bits else {6, 16} if count == 1 else {16}
+        return next((Function(one) for one in self.write_function if one in able), None)
+
+    @model_validator(mode="after")
+    def _one_write_function_each(self) -> Self:
+        require_one_each(self.write_function)
+        return self
 
     @model_validator(mode="after")
     def _word_order_of_any_length(self) -> Self:
@@ -261,10 +275,15 @@ class PointOptions(Options):
     """A number in some bits of a register, as 4-7; 0 is the least significant."""
     word_order: WordOrder | None = None
     """The order of the bytes and words of this value, where it is not that of its device."""
+    write_function: Literal[5, 6, 15, 16, 22] | None = None
+    """The only function that writes it: 6, 16 or (part of a register) 22 for a register, 5 or 15 for a coil. Without
+    it, that of its device; else the next one is tried where the first is refused or not answered."""
     read_back: bool = False
     """true: a value that was written is read again, and is refused if the device holds another."""
     read_back_tolerance: Annotated[float, Field(gt=0)] | None = None
     """By how much the raw value that is read back may differ."""
+    read_back_within_ms: Annotated[int, Field(ge=0, le=60_000)] = 5000
+    """How long the device may take to show what was written; it is read again and again meanwhile."""
 
     @field_validator("holding", "input", "coil", "discrete", mode="before")
     @classmethod
@@ -301,6 +320,11 @@ class PointOptions(Options):
             not self.read_back or self.data_type.kind in {Kind.BOOL, Kind.TEXT}
         ):
             raise ValueError("read_back_tolerance is for numbers with read_back: true")
+        if "read_back_within_ms" in self.model_fields_set and not self.read_back:
+            raise ValueError("read_back_within_ms has no effect without read_back: true")
+        if self.write_function is not None:
+            is_part = not table.is_bits and (self.bit is not None or self.bits is not None or self.half is not None)
+            require_able(self.write_function, table, self.count, is_part=is_part)
         if self.type == "string" and self.length is None:
             raise ValueError("a string needs length: the number of registers that it takes")
         if self.type != "string" and self.length is not None:

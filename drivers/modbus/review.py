@@ -36,7 +36,15 @@ def review(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> lis
 
 def _review(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> Iterator[Remark]:
     fields = fields_of(devices, points)
-    keys = [PointOptions.model_validate(point.options).key for point in points]
+    options = [PointOptions.model_validate(point.options) for point in points]
+    keys = [one.key for one in options]
+    for point, one in zip(points, options, strict=True):
+        for key in ("write_function", "read_back"):
+            if getattr(one, key) and not point.write:
+                yield Remark(
+                    point.tag, key, f"an input is never written: {key} does nothing; make it direction: both, or take "
+                    f"out {key}",
+                )  # fmt: skip
     for point, field, key in zip(points, fields, keys, strict=True):
         if point.write and not field.table.is_writable:
             yield Remark(

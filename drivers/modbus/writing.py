@@ -1,20 +1,20 @@
 """Single values to a device: typed, checked, and confirmed by the echo of the request.
 
-A write whose answer does not come is not repeated: nobody can say whether it arrived, and the caller decides. Devices
-that lack a function (exception 01) are served by another one from then on.
+A write without an answer is not repeated as it was: where the device answers a read right after, the other function
+that sets the same place to the same value is tried, as some devices pass over functions that they lack. A value is set,
+never added, so a write that arrives twice does what one does. Where no function is answered the write has failed, and
+nobody can say whether it arrived; the caller decides what to do about it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
-import numpy as np
-
-from drivers.contract import DeviceError, Image, Value
-from drivers.modbus.codec import Decoder, Field, UnfitError, encode, mask_of
+from drivers.contract import DeviceError, LinkError, Value
+from drivers.modbus.codec import Field, UnfitError, encode, mask_of
 from drivers.modbus.device import Device
 from drivers.modbus.link import Link
 from drivers.modbus.pdu import (
@@ -32,8 +32,13 @@ from drivers.modbus.pdu import (
     write_register,
     write_registers,
 )
+from drivers.modbus.read_back import ReadBack
+from drivers.modbus.write_choice import WriteChoice, lets_another_be_tried
 
 log = logging.getLogger("skidlink.drivers.modbus")
+
+_Outcome = Refusal | Flaw | None
+"""What came of a write; None: it is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,49 +59,42 @@ def _encoded(field: Field, value: Value) -> bytes:
     return encode(field, value)
 
 
-def _runs(writes: Sequence[_Write]) -> list[list[_Write]]:
-    """Put together what follows each other in time and in whole registers, as much as a request takes."""
-    runs: list[list[_Write]] = []
-    for write in writes:
-        field = write.field
-        whole = field.table is Table.HOLDING and mask_of(field) is None
-        before = runs[-1] if runs else []
-        if (
-            whole
-            and before
-            and before[-1].field.end == field.address
-            and before[-1].field.table is Table.HOLDING
-            and mask_of(before[-1].field) is None
-            and field.end - before[0].field.address <= MAX_WRITE_REGISTERS
-        ):
-            before.append(write)
-        else:
-            runs.append([write])
-    return runs
-
-
-def _close(held: float, written: float, field: Field, tolerance: float) -> bool:
-    """Whether a number is what was written, as far as its type can hold that."""
-    layout = field.data_type.layout
-    wanted = float(np.array(written, layout)) if layout[1:2] == "f" else written
-    return abs(held - wanted) <= tolerance
-
-
 class DeviceWriting:
     """Writes to one device."""
 
-    def __init__(self, device: Device, link: Link) -> None:
+    def __init__(self, device: Device, link: Link, acts: Collection[int] = ()) -> None:
+        """`acts`: the rows of which each write is an act of its own, so that none is sent a second time in doubt."""
+        self._acts = acts
         self._device = device
         self._link = link
         self._turn = asyncio.Lock()
-        self._lacks: set[int] = set()
-        """The function codes that the device has refused as illegal."""
+        self._choice = WriteChoice(device.options)
+        self._read_back = ReadBack(device, link)
+
+    @property
+    def unconfirmed(self) -> Collection[int]:
+        """The rows that were written, but do not show their value yet."""
+        return self._read_back.rows
+
+    @property
+    def read_back_due(self) -> float:
+        """When `read_back` has something to do, seconds of `time.monotonic`; infinite: never."""
+        return self._read_back.due
+
+    def forget(self) -> None:
+        """Wait for no value to show any more."""
+        self._read_back.forget()
+
+    async def read_back(self) -> dict[int, str | None]:
+        """Read what is due; row -> None where the device shows its value, or why it counts as refused."""
+        async with self._turn:
+            return await self._read_back.look()
 
     async def write(self, values: Sequence[tuple[Field, Value]]) -> dict[int, str]:
-        """Write values in the order given; return the rows that were refused, and why.
+        """Write values in the order given; return the rows that were not taken, and why.
 
-        Registers that follow each other go in one request; where the device refuses that, each goes alone, so that one
-        that is refused costs no other. Raises `LinkError` or `DeviceError` when nobody can say what arrived.
+        Registers that follow each other go in one request; where the device does not take that, each goes alone, so
+        that one that is refused costs no other. Raises `LinkError` or `DeviceError` when nobody can say what arrived.
         """
         refused: dict[int, str] = {}
         ready: list[_Write] = []
@@ -104,104 +102,150 @@ class DeviceWriting:
             try:
                 ready.append(_Write(field, value, _encoded(field, value)))
             except UnfitError as error:
-                refused[field.row] = f"{field.tag}: {field} {error}"
+                refused[field.row] = f"{field} {error}"
         async with self._turn:
-            for run in _runs(ready):
-                if not await self._write_run(run):
+            self._read_back.drop(field.row for field, _ in values)
+            for run in self._runs(ready):
+                if len(run) == 1 or not await self._write_run(run):
                     for each in run:
-                        refusal = await self._write_one(each.field, each.data)
-                        if refusal is not None:
-                            field = each.field
-                            refused[field.row] = f"{field.tag}: the device refuses to write {field}: {refusal}"
-            for each in ready:
-                if each.field.read_back is not None and each.field.row not in refused:
-                    reason = await self._read_back(each, each.field.read_back)
-                    if reason is not None:
-                        refused[each.field.row] = reason
-        return refused
+                        reason = await self._write_one(each.field, each.data)
+                        if reason is not None:
+                            refused[each.field.row] = reason
+            taken = [(each.field, each.value) for each in ready if each.field.row not in refused]
+            return refused | await self._read_back.expect(taken)
+
+    def _runs(self, writes: Sequence[_Write]) -> list[list[_Write]]:
+        """Put together what follows each other in time and in whole registers, as much as a request takes."""
+        runs: list[list[_Write]] = []
+        joinable = False
+        for write in writes:
+            field, before = write.field, joinable
+            joinable = (
+                field.table is Table.HOLDING
+                and mask_of(field) is None
+                and field.row not in self._acts
+                and self._choice.joins(field)
+            )
+            if (
+                joinable
+                and before
+                and runs[-1][-1].field.end == field.address
+                and field.end - runs[-1][0].field.address <= MAX_WRITE_REGISTERS
+            ):
+                runs[-1].append(write)
+            else:
+                runs.append([write])
+        return runs
 
     async def _write_run(self, run: Sequence[_Write]) -> bool:
         """Write registers that follow each other in one request; False where each has to go alone."""
-        if len(run) == 1 or Function.WRITE_MULTIPLE_REGISTERS in self._lacks:
-            return False
         first = run[0].field
-        refusal = await self._send(first, write_registers(first.address, b"".join(each.data for each in run)))
-        if refusal is not None and refusal.code == ILLEGAL_FUNCTION:
-            self._lacks.add(Function.WRITE_MULTIPLE_REGISTERS)
-        return refusal is None
+        outcome = await self._send(first, write_registers(first.address, b"".join(each.data for each in run)))
+        if _is_lacking(outcome):
+            self._lack(Function.WRITE_MULTIPLE_REGISTERS)
+        return outcome is None
 
-    async def _write_one(self, field: Field, data: bytes) -> Refusal | None:
+    async def _write_one(self, field: Field, data: bytes) -> str | None:
+        """Write one value; why it was not taken, or None."""
         if field.table is Table.COIL:
             on = data != b"\0"
-            return await self._send_either(field, write_coil(field.address, on=on), write_coils(field.address, [on]))
+            return await self._write_whole(
+                field,
+                {
+                    Function.WRITE_SINGLE_COIL: write_coil(field.address, on=on),
+                    Function.WRITE_MULTIPLE_COILS: write_coils(field.address, [on]),
+                },
+            )
         mask = mask_of(field)
         if mask is None:
             return await self._write_registers(field, data)
         put = int.from_bytes(data) if len(data) == 2 else data[0] * (mask & -mask)
         return await self._write_part(field, mask, put)
 
-    async def _read_back(self, write: _Write, tolerance: float) -> str | None:
-        """Read what was written; why it does not count as done where the device holds something else."""
-        field = write.field
-        (reply,) = await self._link.exchange(self._device, [read(field.table, field.address, field.count)])
-        if not isinstance(reply, bytes):
-            return f"{field.tag}: {field} was written, but cannot be read back: {reply}"
-        image = Image([field.data_type.kind])
-        raw = np.frombuffer(bytes((reply[0] & 1,)) if field.table.is_bits else reply, np.uint8)
-        Decoder([replace(field, row=0)], {0: 0}, image).decode(raw, image)
-        held = image.value(0)
-        if held == write.value or (
-            not isinstance(held, str)
-            and not isinstance(write.value, str)
-            and _close(held, write.value, field, tolerance)
-        ):
-            return None
+    async def _write_registers(self, field: Field, data: bytes) -> str | None:
+        requests = {Function.WRITE_MULTIPLE_REGISTERS: write_registers(field.address, data)}
+        if len(data) == 2:
+            requests[Function.WRITE_SINGLE_REGISTER] = write_register(field.address, data)
+        return await self._write_whole(field, requests)
+
+    async def _write_whole(self, field: Field, requests: Mapping[Function, Request]) -> str | None:
+        """Write a place by the first function that the device takes there; why it took none, or None."""
+        outcomes: list[tuple[Function, _Outcome]] = []
+        for function in self._choice.order(field):
+            outcome = await self._send(field, requests[function])
+            outcomes.append((function, outcome))
+            in_doubt = outcome is Flaw.SILENCE and field.row in self._acts
+            if outcome is None or in_doubt or not lets_another_be_tried(outcome):
+                break
+        self._choice.tried(field, outcomes)
+        for function, outcome in outcomes:
+            if _is_lacking(outcome):
+                self._lack(function)
+        if outcomes[-1][1] is not None:
+            return self._failure(field, outcomes)
+        if len(outcomes) > 1:
+            log.info(
+                "%s takes %s by function %d, not by %d: from now on it is written so (write_function: %d says it)",
+                self._device.name, field, outcomes[-1][0], outcomes[0][0], outcomes[-1][0],
+            )  # fmt: skip
+        return None
+
+    def _failure(self, field: Field, outcomes: Sequence[tuple[Function, _Outcome]]) -> str:
+        """Why a place was not written, or is not known to be, and what to do."""
+        said = {str(outcome): [f for f, other in outcomes if other == outcome] for _, outcome in outcomes}
+        parts: list[str] = []
+        for outcome, functions in said.items():
+            named = f"function{'s'[: len(functions) - 1]} {' and '.join(str(int(one)) for one in functions)}"
+            if outcome == Flaw.SILENCE:
+                parts.append(f"{named} without an answer within {self._device.options.timeout_ms} ms")
+            else:
+                parts.append(f"{named}: {outcome}")
+        tried = ", ".join(parts)
+        if all(isinstance(outcome, Refusal) for _, outcome in outcomes):
+            return f"the device refuses to write {field} ({tried}): check its address, its limits and write_function"
         return (
-            f"{field.tag}: {field} was written, but holds {held} and not {write.value}: does the device limit or round "
-            "it? read_back_tolerance lets it differ"
+            f"it is not known whether {field} was written ({tried}), though the device answers readings: check that "
+            "it can be written, and by which write_function"
         )
 
-    async def _send(self, field: Field, request: Request) -> Refusal | None:
-        (reply,) = await self._link.exchange(self._device, [request], once=True)
-        if isinstance(reply, Flaw):
-            raise DeviceError(
-                f"{self._device.name}: {reply}; it is not known whether {field.tag} ({field}) was written"
-            )
-        return reply if isinstance(reply, Refusal) else None
+    async def _write_part(self, field: Field, mask: int, put: int) -> str | None:
+        """Write some bits of a register and leave the rest of it as it is; why it was not taken, or None."""
+        if self._choice.masks(field):
+            function = Function.MASK_WRITE_REGISTER
+            outcome = await self._send(field, mask_register(field.address, ~mask & 0xFFFF, put))
+            if outcome is None:
+                return None
+            passes_over = outcome is Flaw.SILENCE and field.row not in self._acts
+            if field.write_function is function or not (_is_lacking(outcome) or passes_over):
+                return self._failure(field, [(function, outcome)])
+            self._lack(function)
+        (reply,) = await self._link.exchange(self._device, [read(Table.HOLDING, field.address, 1)])
+        if not isinstance(reply, bytes):
+            return f"{field} was not written, as the rest of its register cannot be read: {reply}"
+        register = int.from_bytes(reply, "big") & ~mask | put
+        return await self._write_registers(field, register.to_bytes(2, "big"))
 
-    async def _send_either(self, field: Field, first: Request, second: Request) -> Refusal | None:
-        """Send a request, or where the device lacks its function the other that does the same."""
-        function = first.pdu[0]
-        if function not in self._lacks:
-            refusal = await self._send(field, first)
-            if refusal is None or refusal.code != ILLEGAL_FUNCTION:
-                return refusal
-            self._lacks.add(function)
-            log.info("%s lacks function %d and is written by function %d", self._device.name, function, second.pdu[0])
-        return await self._send(field, second)
+    async def _send(self, field: Field, request: Request) -> _Outcome:
+        """Send a write once. Raises `LinkError` or `DeviceError` where the device does not answer readings either."""
+        proof = read(field.table, field.address, 1)
+        try:
+            (reply,) = await self._link.exchange(self._device, [request], once=True, proof=proof)
+        except (LinkError, DeviceError) as error:
+            raise type(error)(f"{error}; it is not known whether {field.tag} ({field}) was written") from error
+        return None if isinstance(reply, bytes) else reply
 
-    async def _write_registers(self, field: Field, data: bytes) -> Refusal | None:
-        several = write_registers(field.address, data)
-        if len(data) > 2:
-            return await self._send(field, several)
-        return await self._send_either(field, write_register(field.address, data), several)
-
-    async def _write_part(self, field: Field, mask: int, put: int) -> Refusal | None:
-        """Write some bits of a register and leave the rest of it as it is."""
-        if Function.MASK_WRITE_REGISTER not in self._lacks:
-            refusal = await self._send(field, mask_register(field.address, ~mask & 0xFFFF, put))
-            if refusal is None or refusal.code != ILLEGAL_FUNCTION:
-                return refusal
-            self._lacks.add(Function.MASK_WRITE_REGISTER)
+    def _lack(self, function: Function) -> None:
+        if not self._choice.lack(function):
+            return
+        if function is Function.MASK_WRITE_REGISTER:
             log.warning(
                 "%s has no function 22 (mask write): parts of a register are written by reading it first, and a change "
                 "that the device makes in between is lost",
                 self._device.name,
             )
-        (reply,) = await self._link.exchange(self._device, [read(Table.HOLDING, field.address, 1)])
-        if isinstance(reply, Refusal):
-            return reply
-        if isinstance(reply, Flaw):
-            raise DeviceError(f"{self._device.name}: {reply}; {field.tag} ({field}) was not written")
-        register = int.from_bytes(reply, "big") & ~mask | put
-        return await self._write_registers(field, register.to_bytes(2, "big"))
+        else:
+            log.info("%s lacks function %d and is written by another one", self._device.name, function)
+
+
+def _is_lacking(outcome: _Outcome) -> bool:
+    return isinstance(outcome, Refusal) and outcome.code == ILLEGAL_FUNCTION

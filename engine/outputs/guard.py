@@ -278,7 +278,7 @@ class Outputs:
         output = self._at[link, row]
         output.accepted = raw if refusal is None else None
         if refusal is not None and output.refused == 0:
-            log.error("%s: %s refused %r: %s", output.tag.name, output.link.name, raw, refusal)
+            log.error("%s: writing %r failed (%s): %s", output.tag.name, raw, output.link.name, refusal)
         if output.sent is not None and output.link.has_wish(row):
             return  # a newer one is on its way already
         value = output.wanted if output.sent is None else output.sent[0]

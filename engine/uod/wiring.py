@@ -138,7 +138,7 @@ class Wiring:
         stale_after_ms = stale_after_ms or max(STALE_AFTER_MS, STALE_AFTER_READINGS * every_ms)
         self.sockets[name] = Socket(index, len(link.points), stale_after_ms / 1000)
         read = tag.direction != "output"
-        link.points.append(Point(name, tag.device, options, every_ms, read, writes, stale_after_ms))
+        link.points.append(Point(name, tag.device, options, every_ms, read, writes, tag.momentary, stale_after_ms))
 
     def _options(self, options: type[Options], common: type[BaseModel], part: BaseModel, path: Path) -> Any:
         """Check the keys that are not common ones against a driver's options; None where they do not hold."""

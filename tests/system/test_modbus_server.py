@@ -322,10 +322,11 @@ async def test_writes_that_cannot_be_are_refused_and_the_others_done(skid: Skid)
     async with driving(skid, points) as driver:
         refused = await driver.write({0: 65_536, 1: 1, 2: 1, 3: 1.0, 4: 42})
         assert refused == {
-            0: "A: holding 100 is uint16 and takes 0 to 65535, not 65536",
+            0: "holding 100 is uint16 and takes 0 to 65535, not 65536",
             1: "B is an input: set direction: output (or both) to write it",
-            2: "C: input 1 cannot be written, the protocol has no function for it: use coil or holding",
-            3: "D: the device refuses to write holding 399: illegal data address (exception 02)",
+            2: "input 1 cannot be written, the protocol has no function for it: use coil or holding",
+            3: "the device refuses to write holding 399 (function 16: illegal data address (exception 02)): check its "
+            "address, its limits and write_function",
         }
         assert await skid.registers(100, 3) == struct.pack(">HHH", 100, 101, 42)
 
@@ -349,25 +350,30 @@ async def test_registers_that_follow_each_other_are_written_in_one_request(skid:
             ExcCodes.ILLEGAL_VALUE if asked.address <= 105 < asked.address + asked.count else None
         )
         refused = await driver.write({3: 14, 4: 15})
-        assert refused == {4: "E: the device refuses to write holding 105: illegal data value (exception 03)"}
+        assert refused == {
+            4: "the device refuses to write holding 105 (functions 6 and 16: illegal data value (exception 03)): check "
+            "its address, its limits and write_function"
+        }
         skid.judge = lambda _: None
         assert await skid.registers(104, 2) == struct.pack(">HH", 14, 5)
 
 
 async def test_what_was_written_is_read_back_where_it_is_asked_for(skid: Skid) -> None:
+    at_once: dict[str, Any] = {"write": True, "read_back": True, "read_back_within_ms": 0}
     points = [
-        point("A", write=True, holding=100, type="float32", read_back=True),
-        point("B", write=True, holding=110, type="uint32", read_back=True),
-        point("C", write=True, holding=120, type="int32", read_back=True, read_back_tolerance=2),
-        point("D", write=True, coil=3, read_back=True),
-        point("E", write=True, holding=130, bits="4-7", read_back=True),
+        point("A", holding=100, type="float32", **at_once),
+        point("B", holding=110, type="uint32", **at_once),
+        point("C", holding=120, type="int32", read_back_tolerance=2, **at_once),
+        point("D", coil=3, **at_once),
+        point("E", holding=130, bits="4-7", **at_once),
     ]
     async with driving(skid, points) as driver:
         assert await driver.write({0: 0.1, 1: 7, 2: 8, 3: True, 4: 9}) == {}
         skid.swallow_writes = True
         assert await driver.write({1: 9, 2: 10}) == {
-            1: "B: holding 110 was written, but holds 7 and not 9: does the device limit or round it? "
-            "read_back_tolerance lets it differ",
+            1: "holding 110 was written, but still holds 7 and not 9 after 0 ms: where the device takes longer to show "
+            "it, raise read_back_within_ms; where it limits or rounds, read_back_tolerance lets it differ",
         }
         refused = await driver.write({2: 11})
-        assert "C: holding 120 was written, but holds 8 and not 11" in refused[2], "3 is more than the tolerance of 2"
+        assert "holding 120 was written, but still holds 8 and not 11" in refused[2], "3 is more than the tolerance"
+        assert not driver.unconfirmed
