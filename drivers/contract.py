@@ -189,8 +189,8 @@ class Driver(Protocol):
     def image(self) -> Image:
         """Rows are the points, in their order.
 
-        `open` may put another image here when it has learned the kinds of points from the device; its caller then
-        plans anew.
+        `open` and `read` may put another image here when they have learned the kinds of points from the device; their
+        caller then plans anew.
         """
         ...
 

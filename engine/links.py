@@ -251,6 +251,7 @@ class Link:
             return False
         except TimeoutError:
             raise LinkError(f"{self.name}: the driver did not come back from a reading in {PATIENCE_S:.0f} s") from None
+        self.image = self.driver.image
         if not group.stamps:
             # The answer holds what was true at some moment after the question: its age counts from the question.
             self.image.received[group.rows] = asked

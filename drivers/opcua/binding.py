@@ -62,12 +62,28 @@ def bind(plan: Plan, nodes: Sequence[Node | Absent], texts: Mapping[int, Texts],
         elif isinstance(node, Node) and place.declared is None and node.sends is not None:
             kinds[row] = KINDS[node.sends]
     if kinds != image.kinds.tolist():
-        image = Image(kinds)
+        image = _with_kinds(image, kinds)
     for row, reason in unfit.items():
         image.quality[row] = Quality.BAD
         image.reason[row] = reason_code(reason)
     requests = [_request(plan, nodes, texts, image, group.rows.tolist(), unfit) for group in plan.groups]
     return Binding(image, requests, unfit)
+
+
+def _with_kinds(image: Image, kinds: Sequence[Kind]) -> Image:
+    """An image of other kinds that has what is known of the rows whose kind stays."""
+    found = Image(kinds)
+    for row in np.flatnonzero(found.kinds == image.kinds).tolist():
+        kind = kinds[row]
+        found.columns[kind][found.cells[row]] = image.columns[kind][image.cells[row]]
+        for mine, theirs in (
+            (found.quality, image.quality),
+            (found.reason, image.reason),
+            (found.source_time, image.source_time),
+            (found.received, image.received),
+        ):
+            mine[row] = theirs[row]
+    return found
 
 
 def write_value(place: Place, node: Node | Absent, value: Value, texts: Texts | None = None) -> ua.WriteValue:

@@ -240,9 +240,7 @@ def _unix(answer: ua.DataValue, timestamp: Timestamp) -> float:
 
 @lru_cache(maxsize=1024)
 def _misfit(found: Type, kind: Kind) -> int:
-    return reason_code(
-        f"the node now sends {found.name} where it sent {_KIND_NAMES[kind]}: it is learned anew at the next connect"
-    )
+    return reason_code(f"the node now sends {found.name} where it sent {_KIND_NAMES[kind]}: it is learned anew soon")
 
 
 def encode(value: Value, target: Type) -> ua.Variant:

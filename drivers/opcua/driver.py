@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
 from asyncua import ua
@@ -14,22 +13,15 @@ from drivers.contract import Group, Image, LinkError, Options, Point, Remark, Va
 from drivers.opcua import options as opcua_options
 from drivers.opcua.binding import NO_BINDING, WHOLE_ARRAY, bind, element_of, held, is_same, is_whole_array, write_value
 from drivers.opcua.codec import status_text
-from drivers.opcua.enumerations import Texts, texts_of
-from drivers.opcua.hints import hints
+from drivers.opcua.known_nodes import KnownNodes
 from drivers.opcua.link import Link
 from drivers.opcua.node_ids import node_text
-from drivers.opcua.nodes import MISSING, NO_NAMESPACE, Absent, Node, find_nodes
 from drivers.opcua.plan import make_plan, mode_of
 from drivers.opcua.poll import Poll
 from drivers.opcua.session import Probing
 from drivers.opcua.subscription import Subscription, Subscriptions
 
 _log = logging.getLogger("skidlink.drivers.opcua")
-
-_HINTS_AT_ONCE = 20
-"""How many missing nodes are looked into at one connect; a wrong namespace would else browse for each of thousands."""
-LOOK_AGAIN_AFTER_S = 60.0
-"""How often the server is looked at for nodes that have come or changed: a PLC program may be loaded in mid-session."""
 
 
 class OpcUa:
@@ -45,20 +37,13 @@ class OpcUa:
         within_s = min(self._plan.known_within_s, default=math.inf)
         answer_s = max(device.answer_within_s(within_s * 3 / 4) for device in devices.values())
         self._link = Link(first.endpoint, timeout_s, first.access, Probing(within_s / 4, answer_s))
-        self._nodes: Sequence[Node | Absent] = ()
-        self._texts: Mapping[int, Texts] = {}
-        """Node -> the server's texts for its numbers, where a tag wants them."""
+        self._known = KnownNodes(self._link, self._plan)
         self._binding = NO_BINDING
         self._readings: Sequence[Poll | Subscription] = ()
         """One a group."""
         self._subscriptions = Subscriptions(self._link)
-        self._looked = 0.0
-        self._changed = ""
-        """A tag whose node is no longer what it was at the last `open`."""
         self._elements: dict[int, bool] = {}
         """Row of an array element that was written in this session -> whether the server can write it alone."""
-        self._told: set[str] = set()
-        """What the log has said already, so that it does not at each connect."""
         self.groups: Sequence[Group] = self._plan.groups
         self.plan: Sequence[str] = self._plan.lines(limit=0)
         places = self._plan.places
@@ -94,30 +79,28 @@ class OpcUa:
         await self._subscriptions.stop()
         await self._link.open()
         try:
-            self._nodes = await find_nodes(self._link, self._plan.addresses)
-            self._texts = await self._learn_texts()
-            self._binding = bind(self._plan, self._nodes, self._texts, self.image)
+            await self._known.learn()
+            self._binding = bind(self._plan, self._known.nodes, self._known.texts, self.image)
             self._readings = [self._reading(group) for group in range(len(self.groups))]
-            await self._subscriptions.start([found for found in self._readings if isinstance(found, Subscription)])
-            await self._tell_unfit()
+            await self._subscriptions.start(_subscriptions(self._readings))
+            await self._known.tell(self._binding.unfit)
+            self._known.expect({self._plan.places[row].node for row in self._binding.unfit})
         except BaseException:
             await self.close()
             raise
         self.image = self._binding.image
         self.plan = self._plan.lines(self._link.limits.read)
-        self._changed = ""
         self._elements.clear()
-        self._looked = time.monotonic()
 
     async def read(self, group: int) -> None:
         """Read each node of a group once, and fill the rows."""
         self._require_open()
-        if time.monotonic() - self._looked > LOOK_AGAIN_AFTER_S:
-            await self._look_again()
+        if self._known.due and (renewed := await self._known.look_again()):
+            await self._rebind(renewed)
         self._subscriptions.require_sound()
-        for cell in await self._readings[group].read():
-            if self._plan.places[cell.row].declared is None:
-                self._changed = self._plan.places[cell.row].tag
+        changed = await self._readings[group].read()
+        if changed:
+            self._known.doubt(self._plan.places[cell.row].node for cell in changed)
 
     async def write(self, values: Mapping[int, Value]) -> Mapping[int, str]:
         """Write values in the types of their nodes, and without timestamps, which many PLCs refuse."""
@@ -127,7 +110,7 @@ class OpcUa:
         for row, value in values.items():
             place = self._plan.places[row]
             try:
-                sent[row] = write_value(place, self._nodes[place.node], value, self._texts.get(place.node))
+                sent[row] = write_value(place, self._known.nodes[place.node], value, self._known.texts.get(place.node))
             except ValueError as error:
                 refused[row] = str(error)
         for row in await self._overwriting(sent):
@@ -146,7 +129,7 @@ class OpcUa:
         """Let the session go, within about a second."""
         self._binding = NO_BINDING
         self._readings = ()
-        self._nodes = ()
+        self._known.forget()
         await self._subscriptions.stop()
         await self._link.close()
 
@@ -160,14 +143,6 @@ class OpcUa:
             for (row, request), answer in zip(asked.items(), answers, strict=True)
             if not is_same(request, answer)
         }
-
-    async def _learn_texts(self) -> dict[int, Texts]:
-        wanted = {
-            place.node: node.id
-            for place in self._plan.places
-            if place.server_texts and isinstance(node := self._nodes[place.node], Node)
-        }
-        return dict(zip(wanted, await texts_of(self._link, list(wanted.values())), strict=True))
 
     def _reading(self, number: int) -> Poll | Subscription:
         group, request, image = self.groups[number], self._binding.requests[number], self._binding.image
@@ -189,34 +164,28 @@ class OpcUa:
             self._elements[row] = not is_whole_array(answer)
         return [row for row in sent if not self._elements.get(row, True)]
 
-    async def _look_again(self) -> None:
-        """Ask for a new connection, in which nodes are learned anew, if they have changed or come into being."""
-        self._looked = time.monotonic()
-        if self._changed:
-            raise LinkError(f"{self._link.endpoint}: the node of tag {self._changed} has changed: it is learned anew")
-        absent = [
-            address for address, node in zip(self._plan.addresses, self._nodes, strict=True) if isinstance(node, Absent)
-        ]
-        if not absent:
-            return
-        await self._link.learn_server()
-        for address, node in zip(absent, await find_nodes(self._link, absent), strict=True):
-            if isinstance(node, Node):
-                raise LinkError(f"{self._link.endpoint}: the node {address.text} is there now: it is learned anew")
+    async def _rebind(self, renewed: Collection[int]) -> None:
+        """Read nodes that have come or changed beside all else, in this session. Raises `LinkError`.
+
+        A node that is there again, as it was, may be another one to the server: it is subscribed to anew.
+        """
+        before = self._binding
+        self._binding = bind(self._plan, self._known.nodes, self._known.texts, before.image)
+        self._known.expect({self._plan.places[row].node for row in self._binding.unfit})
+        readings = list(self._readings)
+        for group, request in enumerate(self._binding.requests):
+            again = self._plan.subscribed[group] and not set(self._plan.nodes_of(group)).isdisjoint(renewed)
+            if again or self._binding.image is not before.image or request != before.requests[group]:
+                readings[group] = self._reading(group)
+        await self._subscriptions.replace(_subscriptions(self._readings), _subscriptions(readings))
+        self._readings = readings
+        self.image = self._binding.image
+        await self._known.tell(self._binding.unfit)
 
     def _require_open(self) -> None:
-        if not self._nodes and self._plan.addresses:
+        if not self._known.nodes and self._plan.addresses:
             raise LinkError(f"{self._link.endpoint}: not connected: open the link first")
 
-    async def _tell_unfit(self) -> None:
-        """Log why points cannot be read, each once; of a node that is not there, with what the server has instead."""
-        addresses, places = self._plan.addresses, self._plan.places
-        news = {row: why for row, why in self._binding.unfit.items() if places[row].tag not in self._told}
-        self._told.update(places[row].tag for row in news)
-        absent = dict.fromkeys(places[row].node for row, why in news.items() if why in {MISSING, NO_NAMESPACE})
-        looked_up = list(absent)[:_HINTS_AT_ONCE]
-        found = dict(zip(looked_up, await hints(self._link, [addresses[node] for node in looked_up]), strict=True))
-        for row, why in news.items():
-            node = places[row].node
-            hint = found.get(node, f"{addresses[node].text}: {why}")
-            _log.warning("%s: tag %s: %s", self._link.endpoint, places[row].tag, hint)
+
+def _subscriptions(readings: Sequence[Poll | Subscription]) -> list[Subscription]:
+    return [found for found in readings if isinstance(found, Subscription)]

@@ -155,12 +155,23 @@ class Link(Reading):
         self._heard = time.monotonic()
         return body
 
+    async def unsubscribe(self, subscriptions: Sequence[int]) -> None:
+        """Have the server drop subscriptions; one that it does not know is as good as dropped. Raises `LinkError`."""
+        request: Any = ua.DeleteSubscriptionsRequest()
+        request.Parameters.SubscriptionIds = list(subscriptions)
+        async with self._deadline("subscribing"):
+            await self._protocol.send_request(request, self.timeout_s)
+
+    async def learn_namespaces(self) -> None:
+        """Ask for the server's namespaces, which a PLC download may renumber. Raises `LinkError`."""
+        answers: list[Any] = await self.read([value_of(standard_node(ObjectIds.Server_NamespaceArray))])
+        self.namespaces = (None if answers[0].Value is None else answers[0].Value.Value) or ()
+
     async def learn_server(self) -> None:
         """Ask for what holds for the server as a whole. Raises `LinkError`."""
-        wanted = [ObjectIds.Server_NamespaceArray, *_LIMIT_NODES.values()]
-        answers: list[Any] = await self.read([value_of(standard_node(node)) for node in wanted])
-        namespaces, *limits = [None if answer.Value is None else answer.Value.Value for answer in answers]
-        self.namespaces = namespaces or ()
+        await self.learn_namespaces()
+        answers: list[Any] = await self.read([value_of(standard_node(node)) for node in _LIMIT_NODES.values()])
+        limits = [None if answer.Value is None else answer.Value.Value for answer in answers]
         self.limits = Limits(**{name: limit or 0 for name, limit in zip(_LIMIT_NODES, limits, strict=True)})
 
 

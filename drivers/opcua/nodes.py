@@ -21,10 +21,17 @@ from drivers.opcua.link import Link
 from drivers.opcua.node_ids import make_node_id, standard_node, value_of
 
 MISSING = "the server has no such node: the log says what is near"
+UNKNOWN_AT_ITS_PATH = (
+    "the server finds the node by its path, but says BadNodeIdUnknown when it is read: it is asked for again; if that "
+    "does not help, restart the server, or name the node by its id"
+)
 NO_NAMESPACE = "the server has no such namespace: the log says which it has"
 NO_VARIABLE = "the node is an object or a method and has no value: name a variable below it"
 
 _ROOT = standard_node(ObjectIds.RootFolder)
+_OBJECTS = standard_node(ObjectIds.ObjectsFolder)
+_FOLDERS = 100
+"""So many folders are browsed at most where nodes are missing."""
 _HIERARCHICAL = standard_node(ObjectIds.HierarchicalReferences)
 _HAS_SUBTYPE = standard_node(ObjectIds.HasSubtype)
 _NODE_UNKNOWN = frozenset((StatusCodes.BadNodeIdUnknown, StatusCodes.BadNodeIdInvalid))
@@ -63,7 +70,21 @@ async def find_nodes(link: Link, addresses: Sequence[Address]) -> list[Node | Ab
     located = await locate(link, addresses)
     ids = {place: found for place, found in enumerate(located) if not isinstance(found, Absent)}
     learned = dict(zip(ids, await _learn(link, list(ids.values())), strict=True))
+    for place, node in learned.items():
+        if isinstance(addresses[place], BrowsePath) and node == Absent(MISSING):
+            learned[place] = Absent(UNKNOWN_AT_ITS_PATH)
     return [found if isinstance(found, Absent) else learned[place] for place, found in enumerate(located)]
+
+
+async def browse_around(link: Link, missing: Sequence[Address]) -> None:
+    """Browse where nodes may be that are missing: some gateways know a node only once its folder has been browsed.
+
+    That is the folders below Objects, and the parents of browse paths. Raises `LinkError`.
+    """
+    parents = [address.steps[:-1] for address in missing if isinstance(address, BrowsePath)]
+    folders = [node for node in await follow(link, list(dict.fromkeys(parents))[:_FOLDERS]) if node is not None]
+    below = [reference.node for found in await link.browse([_folders_of(_OBJECTS)]) for reference in found]
+    await link.browse([_folders_of(node) for node in dict.fromkeys(folders + below[:_FOLDERS])])
 
 
 async def locate(link: Link, addresses: Sequence[Address]) -> list[ua.NodeId | Absent]:
@@ -155,6 +176,16 @@ async def built_in_types(link: Link, data_types: Sequence[ua.NodeId | None]) -> 
             data_type: references[0].node for data_type, references in zip(ancestors, above, strict=True) if references
         }
     return [None if data_type is None else found.get(data_type) for data_type in data_types]
+
+
+def _folders_of(node: ua.NodeId) -> ua.BrowseDescription:
+    return ua.BrowseDescription(
+        NodeId=node,
+        BrowseDirection=ua.BrowseDirection.Forward,
+        ReferenceTypeId=_HIERARCHICAL,
+        IncludeSubtypes=True,
+        ResultMask=ua.UInt32(ua.BrowseResultMask.None_),
+    )
 
 
 def _supertype_of(data_type: ua.NodeId) -> ua.BrowseDescription:

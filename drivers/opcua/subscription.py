@@ -92,8 +92,11 @@ class Subscription:
         self._patience_s = math.inf
         self.id = 0
 
-    async def start(self) -> None:
-        """Read every node once, then have the server monitor it. Raises `LinkError`."""
+    async def start(self, known: dict[int, Subscription]) -> None:
+        """Read every node once, then have the server monitor it, and enter it among those known by their ids.
+
+        Raises `LinkError`.
+        """
         poll = self._poll(self._request)
         asked = time.monotonic()
         self._changed = await poll.read()
@@ -116,6 +119,8 @@ class Subscription:
             )
         )
         self.id = int(revised.SubscriptionId)
+        self._heard = time.monotonic()
+        known[self.id] = self
         alive_s = revised.RevisedPublishingInterval / 1000 * revised.RevisedMaxKeepAliveCount
         missed_s = alive_s * _MISSED_KEEP_ALIVES
         self._patience_s = missed_s + self._options.answer_within_s(max(self._known_within_s - missed_s, alive_s))
@@ -129,7 +134,6 @@ class Subscription:
                 alive_s * 1000 + self._every_ms,
             )
         await self._monitor()
-        self._heard = time.monotonic()
 
     async def read(self) -> list[Cell]:
         """Return the cells whose node must be learned anew. Raises `LinkError` when the subscription is dead."""
@@ -271,12 +275,22 @@ class Subscriptions:
     async def start(self, subscriptions: Sequence[Subscription]) -> None:
         """Create them all, and listen. Raises `LinkError`."""
         for subscription in subscriptions:
-            await subscription.start()
-            if subscription.id:
-                self._known[subscription.id] = subscription
-        if self._known:
+            await subscription.start(self._known)
+        if self._known and not self._tasks:
             names = [f"publish request {number} of {self._link.endpoint}" for number in range(_PUBLISH_REQUESTS)]
             self._tasks = [asyncio.create_task(self._listen(), name=name) for name in names]
+
+    async def replace(self, old: Sequence[Subscription], new: Sequence[Subscription]) -> None:
+        """Go over to other subscriptions; those that are in both stay as they are. Raises `LinkError`.
+
+        The new ones are complete before the old ones end, so that no value is missed and no publish request is idle.
+        """
+        await self.start([subscription for subscription in new if subscription not in old])
+        ended = [subscription.id for subscription in old if subscription not in new and subscription.id in self._known]
+        for subscription in ended:
+            del self._known[subscription]
+        if ended:
+            await self._link.unsubscribe(ended)
 
     async def stop(self) -> None:
         """Listen no more; never raises."""

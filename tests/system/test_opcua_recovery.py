@@ -215,30 +215,6 @@ async def test_the_session_lives_through_long_pauses(plc: SkidServer, monkeypatc
         assert driver.image.value(0) == 255
 
 
-async def test_nodes_that_come_or_change_in_mid_session_are_learned(
-    plc: SkidServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("drivers.opcua.driver.LOOK_AGAIN_AFTER_S", 0.0)
-    plc.add("retyped", 5, V.Int32)
-    async with opened(plc.endpoint, points(skid_node("byte"), skid_node("late"), skid_node("retyped"))) as driver:
-        await driver.read(0)
-        assert quality(driver, 1)[0] is Quality.BAD
-        plc.add("late", 1.5, V.Double)
-        with pytest.raises(LinkError, match="s=late is there now"):
-            await driver.read(0)
-        await driver.open()
-        await driver.read(0)
-        assert driver.image.value(1) == 1.5
-        plc.set("retyped", ua.DataValue(ua.Variant("five", V.String)))
-        await driver.read(0)
-        assert quality(driver, 2)[0] is Quality.BAD
-        with pytest.raises(LinkError, match="tag T2 has changed"):
-            await driver.read(0)
-        await driver.open()
-        await driver.read(0)
-        assert driver.image.value(2) == "five"
-
-
 async def test_a_group_whose_nodes_are_all_missing_notices_a_lost_link(plc: SkidServer) -> None:
     async with Proxy(plc.port) as proxy, opened(proxy.endpoint, points(skid_node("nowhere"))) as driver:
         await driver.read(0)
