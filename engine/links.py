@@ -95,6 +95,8 @@ class Link:
         """The groups in which some point had no value when they were last read."""
         self._lives = False
         """Whether any device has answered since the link was opened last."""
+        self._has_delivered = False
+        """Whether it has brought a value that is not bad, or taken one, since it was opened last."""
         self._state_log = StateLog(name, self.devices)
 
     @property
@@ -136,7 +138,7 @@ class Link:
         failures = 0
         try:
             while True:
-                opened = time.monotonic()
+                self._has_delivered = False
                 try:
                     await self.driver.open()
                     self._rests.clear()
@@ -154,8 +156,8 @@ class Link:
                     log.exception("%s: the driver failed in a way of its own", self.name)
                     self._broken(f"{self.name}: the driver failed; the log has the details")
                 await self.driver.close()
-                # Only a link that has lasted earns a quick return: one that flaps waits longer and longer.
-                failures = 0 if time.monotonic() - opened > LONGEST_WAIT_S else failures + 1
+                # Only a link that has been of use is opened again at once: one that is not waits longer and longer.
+                failures = 0 if self._has_delivered else failures + 1
                 await asyncio.sleep(backoff_s(failures, LONGEST_WAIT_S))
         finally:
             await self.driver.close()
@@ -257,7 +259,9 @@ class Link:
             self.image.received[group.rows] = asked
         self.fresh = True
         self.counters.reads += 1
-        if np.count_nonzero(self.image.quality[group.rows] >= Quality.STALE):
+        failed = np.count_nonzero(self.image.quality[group.rows] >= Quality.STALE)
+        self._has_delivered = self._has_delivered or failed < group.rows.size
+        if failed:
             self._ailing.add(index)
         else:
             self._ailing.discard(index)
@@ -297,6 +301,7 @@ class Link:
             refused = dict.fromkeys(wishes, str(error))
         except TimeoutError:
             raise LinkError(f"{self.name}: the driver did not come back from writing in {PATIENCE_S:.0f} s") from None
+        self._has_delivered = self._has_delivered or len(refused) < len(wishes)
         if self._device_of and self._only_written:
             for device in self._only_written.intersection(self._device_of[row] for row in wishes).difference(silent):
                 self._answered(device)

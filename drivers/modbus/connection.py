@@ -119,6 +119,17 @@ class SilenceError(Exception):
     """A request has had no answer, repeats included."""
 
 
+class LostError(LinkError):
+    """The connection ended while requests were open."""
+
+    def __init__(self, why: str, replies: Sequence[Reply | None], slot: int | None) -> None:
+        super().__init__(why)
+        self.replies = replies
+        """What had come until then, in the order of the requests."""
+        self.slot = slot
+        """The place of the request that was waited for the longest; None where none was open."""
+
+
 class Connection(asyncio.BufferedProtocol):
     """One open connection. Knows what it sent; forgets it all when it is closed."""
 
@@ -135,6 +146,8 @@ class Connection(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._wakeup: asyncio.TimerHandle | None = None
         self._quiet_until = 0.0
+        self.has_delivered = False
+        """Whether it has brought any response."""
         self._end = ""
         """Why nothing can be sent any longer; empty while the connection is sound."""
 
@@ -206,13 +219,15 @@ class Connection(asyncio.BufferedProtocol):
         """Give the connection up; the first reason is the one that is told."""
         self._end = self._end or why
         if self._batch is not None and not self._batch.done.done():
-            self._batch.done.set_exception(LinkError(self._end))
+            slot = next((transaction.slot for transaction in self.transactions), None)
+            self._batch.done.set_exception(LostError(self._end, list(self._batch.replies), slot))
         if self._outlet is not None:
             self._outlet.abort()
 
     def _take(self, batch: _Batch, transaction: Transaction, reply: Reply, now: float) -> None:
         """Keep a reply, or ask again where asking again can help."""
         batch.heard = now
+        self.has_delivered = True
         if batch.pause:
             self.hold(batch.pause)
         if transaction.is_probe:

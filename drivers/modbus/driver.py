@@ -59,7 +59,11 @@ class Modbus:
         _check_agreement(devices)
         self.devices = {name: Device(name, options, spare_s=spare_s(name, points)) for name, options in devices.items()}
         """Name -> device with its counters."""
-        self.link = Link(self.wire(next(iter(devices.values()))), self.devices.values())
+        self.link = Link(
+            self.wire(next(iter(devices.values()))),
+            self.devices.values(),
+            redials=not any(point.write for point in points),
+        )
         """The connection with its counters."""
         self._points = points
         self._fields = fields_of(devices, points)

@@ -10,10 +10,10 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from drivers.contract import DeviceError, LinkError, UnansweredError
-from drivers.modbus.connection import Connection, SilenceError
+from drivers.modbus.connection import Connection, LostError, SilenceError
 from drivers.modbus.counters import LinkCounters
 from drivers.modbus.device import Device
-from drivers.modbus.patience import Patience
+from drivers.modbus.patience import Attempt, Patience
 from drivers.modbus.pdu import GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT, Flaw, Refusal, Reply, Request
 from drivers.modbus.wires import Wire
 
@@ -23,7 +23,10 @@ log = logging.getLogger("skidlink.drivers.modbus")
 class Link:
     """One connection at a time, opened anew after each failure, and what is known of its devices."""
 
-    def __init__(self, wire: Wire, devices: Iterable[Device]) -> None:
+    def __init__(self, wire: Wire, devices: Iterable[Device], *, redials: bool = True) -> None:
+        """`redials`: False where the caller has to hear of every connection that ends, as outputs are written anew."""
+        self.redials = redials and wire.is_redialled
+        """Whether a connection that was of use is opened again without telling the caller."""
         self.name = wire.name
         self.counters = LinkCounters()
         self._wire = wire
@@ -36,10 +39,11 @@ class Link:
         self._turn = asyncio.Lock()
         self._silent: set[int] = set()
         """The device ids that did not answer when they were last asked on this connection."""
+        self._silences: dict[tuple[int, bytes], int] = {}
+        """device id and request -> how many responses the device had given when it first left that unanswered"""
+        self._is_told_of_ends = False
         self._numbered = True
         """Whether answers have borne transaction ids so far."""
-        self._answers: dict[int, Request] = {}
-        """device id -> the read that it answered last: what tells a silent write from a silent device"""
 
     async def open(self) -> None:
         """Connect. Raises `LinkError`."""
@@ -98,19 +102,18 @@ class Link:
         """
         device_id = device.options.device_id
         async with self._turn:
-            connection = self._connection
-            if connection is None:
-                raise LinkError(f"{self.name}: not connected")
+            attempt = self.patience.attempt(device) if yields else self.patience.whole(device)
             try:
-                attempt = self.patience.attempt(device) if yields else self.patience.whole(device)
                 try:
-                    replies = await connection.run(device, requests, attempt, once=once, doubtful=doubtful)
+                    replies = await self._run(device, requests, attempt, once=once, doubtful=doubtful)
                 except SilenceError:
                     if proof is None:
                         raise
-                    await connection.run(device, [self._answers.get(device_id, proof)], attempt, doubtful=1)
+                    await self._run(device, [device.proof or proof], attempt, doubtful=1)
                     replies: list[Reply] = [Flaw.SILENCE]
             except SilenceError:
+                if not once and self._is_alone_unanswered(device, requests):
+                    return [Flaw.SILENCE]
                 if yields and self.patience.unanswered(device):
                     raise UnansweredError(self._silence(device, 1)) from None
                 self._silent.add(device_id)
@@ -119,14 +122,13 @@ class Link:
                 if self._silent >= self._device_ids:
                     raise LinkError(message) from None
                 raise DeviceError(message) from None
-            except LinkError as error:
-                raise LinkError(f"{self.name}: {error}") from error
-            finally:
-                self._note_numbers(connection)
         self._silent.discard(device_id)
         self.patience.answered(device)
-        if not once and isinstance(replies[-1], bytes):
-            self._answers[device_id] = requests[-1]
+        self._silences.pop((device_id, requests[0].pdu), None)
+        if not once:
+            for request, reply in zip(requests, replies, strict=True):
+                if isinstance(reply, bytes):
+                    device.proof = request
         for reply in replies:
             if isinstance(reply, Refusal) and reply.code in {GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT}:
                 raise DeviceError(
@@ -134,6 +136,78 @@ class Link:
                     "the device is on, its wiring and its device_id"
                 )
         return replies
+
+    async def try_once(self, device: Device, request: Request) -> Reply:
+        """Send a request that may cost a timeout or the connection; that it does is a reply, too.
+
+        To be called for a device that has just answered. Raises `LinkError`, `LostError` where the connection ends.
+        """
+        async with self._turn:
+            try:
+                (reply,) = await self._run(device, [request], self.patience.guest(device))
+            except SilenceError:
+                return Flaw.SILENCE
+            return reply
+
+    async def _run(
+        self,
+        device: Device,
+        requests: Sequence[Request],
+        attempt: Attempt,
+        *,
+        once: bool = False,
+        doubtful: int = 0,
+    ) -> list[Reply]:
+        """Send requests, over new connections where the other side ends one that has been of use.
+
+        Raises `SilenceError`, or `LinkError`.
+        """
+        redials = 1 + len(requests) if self.redials and not once else 0
+        connection = self._connection
+        if connection is None:
+            raise LinkError(f"{self.name}: not connected")
+        if connection.is_closing and connection.has_delivered and self.redials:
+            connection = await self._redial()  # closed since the last reading, as some devices do soon
+        replies: list[Reply | None] = [None] * len(requests)
+        while True:
+            places = [place for place, reply in enumerate(replies) if reply is None]
+            rest = sum(place >= len(requests) - doubtful for place in places)
+            try:
+                found: Sequence[Reply | None] = await connection.run(
+                    device, [requests[place] for place in places], attempt, once=once, doubtful=rest
+                )
+            except LostError as error:
+                found = error.replies
+                slot = None if error.slot is None else places[error.slot]
+                if not connection.has_delivered or not redials:
+                    raise LostError(f"{self.name}: {error}", replies, slot) from error
+                redials -= 1
+                connection = await self._redial()
+            except LinkError as error:
+                raise LinkError(f"{self.name}: {error}") from error
+            finally:
+                self._note_numbers(connection)
+            for place, reply in zip(places, found, strict=True):
+                replies[place] = reply
+            if None not in replies:
+                return [reply for reply in replies if reply is not None]
+
+    async def _redial(self) -> Connection:
+        if not self._is_told_of_ends:
+            self._is_told_of_ends = True
+            log.info("%s ends connections that are of use: they are opened again at once, and counted", self.name)
+        await self.open()
+        if self._connection is None:
+            raise LinkError(f"{self.name}: not connected")
+        return self._connection
+
+    def _is_alone_unanswered(self, device: Device, requests: Sequence[Request]) -> bool:
+        """Whether a single request was left unanswered twice, and the device answered others in between."""
+        if len(requests) > 1:
+            return False
+        key, replies = (device.options.device_id, requests[0].pdu), device.counters.replies
+        before = self._silences.setdefault(key, replies)
+        return replies > before
 
     def _silence(self, device: Device, tries: int) -> str:
         options = device.options

@@ -71,6 +71,14 @@ class Patience:
         """All tries in one go, for callers that no other device waits for."""
         return Attempt(device.options.timeout_ms / 1000, device.options.retries)
 
+    def guest(self, device: Device) -> Attempt:
+        """One try that may well be in vain, and makes no other device's readings stale."""
+        timeout_s = device.options.timeout_ms / 1000
+        if not self.is_shared:
+            return Attempt(timeout_s, 0, brief=True)
+        spare_s = min(other.spare_s for other in self._devices if other is not device)
+        return Attempt(min(timeout_s, max(self.short_s(device), SHARE_OF_SPARE * spare_s)), 0, brief=True)
+
     def attempt(self, device: Device) -> Attempt:
         """The next try of a device: a single one on a shared link."""
         if not self.is_shared:

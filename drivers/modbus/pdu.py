@@ -94,6 +94,7 @@ class Flaw(StrEnum):
     """Why an answer is not the answer to its request."""
 
     SILENCE = "the device answers other requests, but not this one"
+    CLOSED = "the connection ends whenever this is asked for"
 
     SHORT = "the device answers with less than was asked for"
     LONG = "the device answers with more than was asked for"

@@ -45,6 +45,7 @@ class SerialWire:
 
     options: LineOptions
     frames: Callable[[LinkCounters], Frames]
+    is_redialled: bool = False
 
     @property
     def name(self) -> str:

@@ -26,6 +26,11 @@ class Wire(Protocol):
     @property
     def pace(self) -> Pace: ...
 
+    @property
+    def is_redialled(self) -> bool:
+        """Whether the other side may end a connection and take a new one at once, as TCP servers do."""
+        ...
+
     def frames(self, counters: LinkCounters, /) -> Frames:
         """The framing for a new connection."""
         ...
@@ -50,6 +55,7 @@ class TcpWire:
     port: int
     frames: Callable[[LinkCounters], Frames] = field(default=_mbap)
     pace: Pace = _ANY_TIME
+    is_redialled: bool = True
 
     @property
     def name(self) -> str:
@@ -71,6 +77,7 @@ class TlsWire:
 
     options: TlsDeviceOptions
     pace: Pace = _ANY_TIME
+    is_redialled: bool = True
 
     @property
     def name(self) -> str:
@@ -164,6 +171,7 @@ class UdpWire:
 
     options: HostOptions
     pace: Pace = _ANY_TIME
+    is_redialled: bool = False
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 from rich.text import Text
 
 from drivers.contract import Driver, DriverError, Identifies, Image, Quality, UnansweredError, Value
@@ -19,6 +20,8 @@ from engine.core.spec import FromExpression, FromPoint
 from engine.uod.reader import Reading, read_uod
 from engine.uod.skid import LinkSpec, Skid
 
+SETTLED = 3
+"""What is bad is known when so many more readings have found the same."""
 OPEN_WITHIN_S = 30.0
 """A driver keeps its own time-outs; this is for one that does not."""
 
@@ -127,12 +130,20 @@ async def _read_link(spec: LinkSpec) -> tuple[Image, list[str], Mapping[str, str
 
 
 async def _read_group(driver: Driver, group: int) -> None:
-    """Read one group, however often its driver wants to ask again. Raises `DriverError`."""
-    while True:
+    """Read one group, again as long as its driver asks for that or finds out more about what is bad.
+
+    Raises `DriverError`.
+    """
+    rows = driver.groups[group].rows
+    found: list[bytes] = []
+    while len(found) <= SETTLED or found[-SETTLED - 1 : -1] != found[-SETTLED:]:
         try:
-            return await driver.read(group)
+            await driver.read(group)
         except UnansweredError:
             continue
+        if not np.count_nonzero(driver.image.quality[rows] == Quality.BAD):
+            return
+        found.append(driver.image.reason[rows].tobytes())
 
 
 def summary(skid: Skid) -> str:

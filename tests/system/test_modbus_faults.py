@@ -7,6 +7,7 @@ it keeps silent, the clock is put forward: the time-out is far longer than a hea
 from __future__ import annotations
 
 import asyncio
+import re
 import struct
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from drivers.contract import DeviceError, LinkError, Point, Quality
-from drivers.modbus import reading, transactions
+from drivers.modbus import pieces, transactions
 from drivers.modbus.driver import ModbusTcp
 from drivers.modbus.options import PointOptions, TcpDeviceOptions
 from drivers.reasons import reason_text
@@ -350,8 +351,9 @@ async def test_a_block_that_alone_is_not_answered_is_narrowed_down_to_its_point(
     device: Device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The device is silent whenever register 22 is asked for; one part is tried with each reading."""
-    monkeypatch.setattr(reading, "RETRY_SILENT_S", 0.0)
-    monkeypatch.setattr(reading, "RETRY_LOST_S", 1000 * TIMEOUT_S)
+    monkeypatch.setattr(pieces, "COSTLY_PAUSE_S", 0.0)
+    monkeypatch.setattr(pieces, "FIRST_RETRY_S", 1000 * TIMEOUT_S)
+    monkeypatch.setattr(pieces, "LAST_RETRY_S", 1000 * TIMEOUT_S)
     silent = {22}
 
     def behave(asked: Asked) -> Iterable[bytes]:
@@ -361,25 +363,27 @@ async def test_a_block_that_alone_is_not_answered_is_narrowed_down_to_its_point(
     device.behave = behave
     async with device.driven(points(1, 20, 21, 22, 23, 40), retries=1) as driver:
         await driver.read(0)
-        assert check(driver) == [1, 2, 3, 4]
-        assert reason_text(int(driver.image.reason[3])) == (
-            "the device does not answer holding 20 to 23, though it answers others"
+        assert {3} <= set(check(driver)) <= {1, 2, 3, 4}
+        assert re.fullmatch(
+            r"the device does not answer holding 2\d( to 23)?, though it answers others",
+            reason_text(int(driver.image.reason[3])),
         )
         for _ in range(8):
             await driver.read(0)
         assert check(driver) == [3]
-        asked = len(device.asked)
+        device.asked.clear()
         await driver.read(0)
-        assert len(device.asked) == asked + 4, "the silent point is left alone"
+        assert [(asked.address, asked.count) for asked in device.asked] == [(1, 1), (20, 2), (23, 1), (40, 1)]
         assert caplog.text.count("it is tried in parts") == 1
 
         silent.clear()
-        monkeypatch.setattr(driver._readings[0]._lost[0], "retry_at", 0.0)
+        (lost,) = driver._readings[0]._pieces.doubtful
+        lost.due = 0.0
         await driver.read(0)
         assert check(driver) == []
         device.asked.clear()
         await driver.read(0)
-        assert [(asked.address, asked.count) for asked in device.asked] == [(1, 1), (40, 1), (20, 4)]
+        assert [(asked.address, asked.count) for asked in device.asked] == [(1, 1), (20, 4), (40, 1)]
 
 
 async def test_a_device_that_goes_away_before_its_last_block_is_not_taken_for_one_with_a_silent_block(
