@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from engine.core.convert import INTEGER_BOUNDS
+from engine.core.scaling import INTEGER_BOUNDS
 from engine.core.spec import TagSpec
 from engine.core.table import TagKind
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from drivers.contract import DTYPES, Image, Kind, Quality
 from drivers.reasons import reason_code
 from engine.core.arrays import as_slice
+from engine.core.scaling import INTEGER_BOUNDS, Codes, RealScale, WholeScale, mark, stays_finite
 from engine.core.spec import FromPoint, TagSpec
 from engine.core.table import COLUMN_DTYPES, Cells, TagKind
 
@@ -23,14 +24,9 @@ NOT_AVAILABLE = reason_code("the device says that it has no value")
 NOT_FINITE = reason_code("not a finite number")
 BELOW = reason_code("below the minimum")
 ABOVE = reason_code("above the maximum")
-OVERFLOW = reason_code("too large for a 64-bit integer once it is scaled")
 NO_CHOICE = reason_code("none of the choices")
 
-Codes = NDArray[np.uint16] | None
-"""(n,) a reason for each row, 0 where there is none; None when no row has one"""
-
 _INTEGERS = (Kind.INT, Kind.UINT)
-INTEGER_BOUNDS = {TagKind.INT: (-(2**63), 2**63 - 1), TagKind.UINT: (0, 2**64 - 1)}
 
 
 def is_identity(spec: TagSpec) -> bool:
@@ -68,17 +64,17 @@ class Block:
         self._all_good = False
         self.aged = False
         """Whether `stale` was put over what the image says, so that the image must be taken again."""
-        self._scaled: _WholeScale | _RealScale | None = None
+        self._scaled: WholeScale | RealScale | None = None
         if _needs_scale(specs, self.kind):
             whole = self.kind in INTEGER_BOUNDS
-            make = _WholeScale if whole else _RealScale
+            make = WholeScale if whole else RealScale
             self._scaled = make(specs, self.raw_kind, self.kind)
         self._sentinels = _sentinels(specs, self.raw_kind)
         self._limits = _Limits(specs, self.kind) if _needs_limits(specs, self.kind) else None
         self._choices = Choices(specs, self.raw_kind) if self.kind is TagKind.CHOICE else None
-        self._checks_finite = self.kind in (TagKind.FLOAT, TagKind.FLOAT32) and not _stays_finite(specs, self.raw_kind)
+        self._checks_finite = self.kind in (TagKind.FLOAT, TagKind.FLOAT32) and not stays_finite(specs, self.raw_kind)
         cannot_fail = not (self._sentinels or self._limits or self._checks_finite)
-        self._straight = self._scaled if cannot_fail and isinstance(self._scaled, _RealScale) else None
+        self._straight = self._scaled if cannot_fail and isinstance(self._scaled, RealScale) else None
         """Where every raw value has a value, it goes into the column without a detour."""
 
     def take(self, image: Image, all_good: bool) -> None:
@@ -90,14 +86,14 @@ class Block:
             return
         codes: Codes = None
         for sentinel, exists in self._sentinels:
-            codes = _mark(codes, (raw == sentinel) & exists, NOT_AVAILABLE)
+            codes = mark(codes, (raw == sentinel) & exists, NOT_AVAILABLE)
         value = raw
         if self._choices is not None:
             value, codes = self._choices.apply(raw, codes)
         elif self._scaled is not None:
             value, codes = self._scaled.apply(raw, codes)
         if self._checks_finite and np.count_nonzero(finite := np.isfinite(value)) < value.size:
-            codes = _mark(codes, ~finite, NOT_FINITE)
+            codes = mark(codes, ~finite, NOT_FINITE)
         if self._limits is not None:
             value, codes = self._limits.apply(value, codes)
         if all_good and codes is None:
@@ -132,96 +128,8 @@ class Block:
             self._all_good, self.aged = True, False
 
 
-def _mark(codes: Codes, where: NDArray[np.bool_], code: int) -> Codes:
-    """Give rows a reason; the first one that a row is given stays."""
-    if not np.count_nonzero(where):  # several times faster than any()
-        return codes
-    if codes is None:
-        return np.where(where, np.uint16(code), np.uint16(0))
-    codes[where & (codes == 0)] = code
-    return codes
-
-
-def _stays_finite(specs: Sequence[TagSpec], raw: Kind) -> bool:
-    """Whether no raw value whatever can come to NaN or an infinity."""
-    return raw not in (Kind.FLOAT, Kind.FLOAT32) and all(
-        math.isfinite(abs(spec.scale) * 2.0**64 + abs(spec.offset)) for spec in specs
-    )
-
-
 def _needs_scale(specs: Sequence[TagSpec], kind: TagKind) -> bool:
     return kind not in (TagKind.CHOICE, TagKind.TEXT) and not all(is_identity(spec) for spec in specs)
-
-
-class _WholeScale:
-    """value = raw * scale + offset in exact integers."""
-
-    def __init__(self, specs: Sequence[TagSpec], raw: Kind, kind: TagKind) -> None:
-        # Arithmetic modulo 2^64 gives the right bits whenever the true result fits, and the raw values for which it
-        # fits are known beforehand, exactly, in Python's integers.
-        self._scale = np.array([int(spec.scale) % 2**64 for spec in specs], np.uint64)
-        self._offset = np.array([int(spec.offset) % 2**64 for spec in specs], np.uint64)
-        lows, highs = zip(*(_fitting(spec, TagKind(raw), kind) for spec in specs), strict=True)
-        self._low = np.array(lows, DTYPES[raw])
-        self._high = np.array(highs, DTYPES[raw])
-        self._dtype = COLUMN_DTYPES[kind]
-
-    def apply(self, raw: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
-        value = (raw.view(np.uint64) * self._scale + self._offset).view(self._dtype)
-        return value, _mark(codes, (raw < self._low) | (raw > self._high), OVERFLOW)
-
-
-class _RealScale:
-    """value = raw * scale + offset in float64."""
-
-    def __init__(self, specs: Sequence[TagSpec], raw: Kind, kind: TagKind) -> None:
-        # 12345 * 0.01 is 123.45000000000002, and 12345 / 100 is 123.45: the scale of one n-th divides by n.
-        divisors = [_divisor(spec.scale) for spec in specs]
-        scales = [1.0 if divisor > 1 else spec.scale for spec, divisor in zip(specs, divisors, strict=True)]
-        steps = ((np.divide, divisors, 1.0), (np.multiply, scales, 1.0), (np.add, [spec.offset for spec in specs], 0.0))
-        self._steps = [
-            (operation, _operand(operands)) for operation, operands, idle in steps if set(operands) != {idle}
-        ]
-        self._stays_finite = _stays_finite(specs, raw)
-        self._value = np.empty(len(specs), COLUMN_DTYPES[kind])
-
-    def apply(self, raw: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
-        if self._stays_finite:
-            self.run(raw, self._value)
-        else:
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found by our caller
-                self.run(raw, self._value)
-        return self._value, codes
-
-    def run(self, value: NDArray[Any], out: NDArray[Any]) -> None:
-        """Write what is scaled into `out`, finite or not."""
-        for operation, operand in self._steps:
-            value = operation(value, operand, out)
-
-
-def _operand(values: Sequence[float]) -> NDArray[np.float64] | np.float64:
-    """An operand for each row, or one for all."""
-    return np.float64(values[0]) if len(set(values)) == 1 else np.array(values, np.float64)
-
-
-def _divisor(scale: float) -> float:
-    """The whole number of which a scale is the reciprocal, to the last digit; 1 where there is none."""
-    if not 2**-53 < scale < 1:
-        return 1.0
-    number = round(1 / scale)
-    return float(number) if 1 / number == scale else 1.0
-
-
-def _fitting(spec: TagSpec, raw: TagKind, kind: TagKind) -> tuple[int, int]:
-    """The raw integers whose scaled value is within the bounds of its kind; an empty range as (1, 0)."""
-    scale, offset = int(spec.scale), int(spec.offset)
-    low, high = INTEGER_BOUNDS[kind]
-    raw_low, raw_high = INTEGER_BOUNDS[raw]
-    if scale == 0:
-        return (raw_low, raw_high) if low <= offset <= high else (1, 0)
-    low, high = (low - offset, high - offset) if scale > 0 else (offset - high, offset - low)
-    first, last = max(-(-low // abs(scale)), raw_low), min(high // abs(scale), raw_high)
-    return (first, last) if first <= last else (1, 0)
 
 
 def _sentinels(specs: Sequence[TagSpec], raw: Kind) -> list[tuple[NDArray[Any], NDArray[np.bool_]]]:
@@ -269,8 +177,8 @@ class _Limits:
             return value, codes
         if self._any_clamps:
             value = np.where(self._clamps, np.clip(value, self._minimum, self._maximum), value)
-        codes = _mark(codes, below & ~self._clamps, BELOW)
-        return value, _mark(codes, above & ~self._clamps, ABOVE)
+        codes = mark(codes, below & ~self._clamps, BELOW)
+        return value, mark(codes, above & ~self._clamps, ABOVE)
 
 
 def _limit(limit: float | None, kind: TagKind, *, lowest: bool) -> float | int:
@@ -304,4 +212,4 @@ class Choices:
     def apply(self, raw: NDArray[Any], codes: Codes) -> tuple[NDArray[Any], Codes]:
         raw = raw.view(np.uint8) if self._is_bool else raw
         equal = (self._values == raw[:, np.newaxis]) & self._exists
-        return equal.argmax(axis=1), _mark(codes, ~equal.any(axis=1), NO_CHOICE)
+        return equal.argmax(axis=1), mark(codes, ~equal.any(axis=1), NO_CHOICE)

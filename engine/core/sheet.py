@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.contract import Kind, Quality
-from engine.core.convert import INTEGER_BOUNDS, NOT_FINITE, OVERFLOW, Choices, Codes
+from engine.core.convert import NOT_FINITE, Choices
 from engine.core.derived import Derived
+from engine.core.scaling import INTEGER_BOUNDS, OVERFLOW, Codes
 from engine.core.spec import TagSpec
 from engine.core.table import COLUMN_DTYPES, Cells, TagKind
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.contract import Quality
-from engine.core.convert import INTEGER_BOUNDS
+from engine.core.scaling import INTEGER_BOUNDS
 from engine.core.spec import FromExpression
 from engine.core.table import COLUMN_DTYPES, Cells, TagKind
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from drivers.contract import DTYPES, Image, Kind, Quality
 from drivers.reasons import reason_code
-from engine.core.convert import ABOVE, BELOW, NO_CHOICE, NOT_AVAILABLE, NOT_FINITE, OVERFLOW
+from engine.core.convert import ABOVE, BELOW, NO_CHOICE, NOT_AVAILABLE, NOT_FINITE
 from engine.core.core import Core
+from engine.core.scaling import OVERFLOW
 from engine.core.spec import FromPoint, TagSpec
 from engine.core.table import TagKind
 

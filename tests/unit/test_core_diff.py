@@ -103,6 +103,27 @@ def test_a_slow_drift_gets_out() -> None:
     assert published == [0, 5, 10, 15, 20, 25, 30, 35]
 
 
+def test_a_drift_that_a_due_row_lets_out_is_the_new_baseline() -> None:
+    core = Core([TagSpec("T", FromEngine(Kind.FLOAT), deadband=0.5, republish_every_s=10.0)], [])
+    published: list[tuple[float, object]] = []
+
+    def turn(now: float, value: float | None = None) -> None:
+        if value is not None:
+            core.set("T", value)
+        if core.changed(now).size:
+            published.append((now, core.table.value(0)))
+
+    turn(0.0, 0.0)
+    turn(1.0, 0.4)
+    turn(10.0)  # due, and nothing else has happened
+    turn(11.0, 0.7)
+    turn(12.0, 0.95)
+    turn(13.0, 1.4)
+    turn(22.0)
+    turn(23.0, 1.8)
+    assert published == [(0.0, 0.0), (10.0, 0.4), (12.0, 0.95), (22.0, 1.4)]
+
+
 @pytest.mark.parametrize(
     ("kind", "value"),
     [

@@ -258,3 +258,18 @@ def test_what_cannot_be_simulated(tag: str, value: float | str) -> None:
     with pytest.raises(ValueError, match=tag):
         core.simulate(tag, value)
     assert not core.table.simulated.any()
+
+
+def test_a_simulated_value_equal_to_the_real_one_is_published_for_its_mark_alone() -> None:
+    core = Core(
+        [TagSpec("A", FromPoint(0, 0)), TagSpec("B", FromPoint(0, 1)), TagSpec("C", FromPoint(0, 2))], [sample()]
+    )
+    tick(core)
+
+    for _ in range(2):
+        core.simulate("A", 5.0)
+        assert tick(core) == {"A": (5, True)}
+        assert tick(core) == {}
+        core.stop_simulating("A")
+        assert tick(core) == {"A": (5, False)}
+        assert tick(core) == {}

@@ -111,3 +111,20 @@ def test_a_new_plan_takes_over_what_the_old_one_knew() -> None:
     new = Core(list(reversed(SPECS)), [image])
     new.adopt(old)
     assert tick(new, 4.0) == {"Sum": 3 * float(np.float32(0.1)) / 3600}
+
+
+def test_what_is_too_old_stays_stale_when_something_else_of_its_link_changes() -> None:
+    image = Image([Kind.UINT, Kind.UINT])
+    image.columns[Kind.UINT][:] = (1, 2)
+    image.quality[:], image.reason[:], image.received[:] = Quality.GOOD, 0, 0.0
+    core = Core([TagSpec("Old", FromPoint(0, 0), stale_after_s=5.0), TagSpec("Other", FromPoint(0, 1))], [image])
+    assert tick(core, 0.0) == {"Old": 1, "Other": 2}
+
+    for start in (0.0, 20.0):  # the second time as the first
+        assert tick(core, start + 4.9) == {}
+        assert tick(core, start + 5.1) == {"Old": None}
+        image.columns[Kind.UINT][1] += 1  # its neighbour changes, nothing of it is newer
+        assert tick(core, start + 6.0) == {"Other": image.columns[Kind.UINT][1]}
+        assert core.table.quality[core.table.row_of("Old")] == Quality.STALE
+        image.received[0] = start + 20.0
+        assert tick(core, start + 20.0) == {"Old": 1}

@@ -132,3 +132,24 @@ def test_numbers_that_are_said_in_words_have_them_beside_the_number() -> None:
     assert formatted(0, 1, 2, 3) == ["90.5 s", None, '"7"', "3 times"]
     assert formatted(1, 2) == [None, '"7"']
     assert formatted(0, 3, absent=0) == [None, "3 times"], "what is missing is not said"
+
+
+def test_each_tag_has_its_own_words() -> None:
+    columns = [np.array([7.5]), np.array([1, 0, 2, 1], np.int32)]
+    words = {1: ("Closed", "Open"), 2: ("Off", "On"), 3: ("A", "B", "C"), 4: ("Closed", "Open")}
+    names = ["F", "V1", "V2", "S", "V3"]
+    packer = TagPacker(names, [None] * 5, ["input"] * 5, columns, words)
+
+    def shown(*rows: int) -> dict[str, object]:
+        packed = json.loads(packer.pack(np.array(rows, np.intp), None, NOW))
+        return {tag["name"]: tag["value"] for tag in packed}
+
+    everything = {"F": 7.5, "V1": "Open", "V2": "Off", "S": "C", "V3": "Open"}
+    assert shown(0, 1, 2, 3, 4) == everything
+    for row, name in enumerate(names):
+        assert shown(row) == {name: everything[name]}
+    columns[1][:] = (0, 1, 0, 0)
+    assert shown(2, 4) == {"V2": "On", "V3": "Closed"}
+    absent = np.array([False, True, False, False, False])
+    packed = json.loads(packer.pack(np.arange(5), absent, NOW))
+    assert [tag["value"] for tag in packed] == [7.5, None, "On", "A", "Closed"]
