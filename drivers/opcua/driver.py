@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -16,9 +17,11 @@ from drivers.opcua.codec import status_text
 from drivers.opcua.known_nodes import KnownNodes
 from drivers.opcua.link import Link
 from drivers.opcua.node_ids import node_text
-from drivers.opcua.plan import make_plan, mode_of
+from drivers.opcua.plan import make_plan
 from drivers.opcua.poll import Poll
+from drivers.opcua.review import review
 from drivers.opcua.session import Probing
+from drivers.opcua.standstill import Standstill
 from drivers.opcua.subscription import Subscription, Subscriptions
 
 _log = logging.getLogger("skidlink.drivers.opcua")
@@ -39,6 +42,7 @@ class OpcUa:
         self._link = Link(first.endpoint, timeout_s, first.access, Probing(within_s / 4, answer_s))
         self._known = KnownNodes(self._link, self._plan)
         self._binding = NO_BINDING
+        self._standstill = Standstill(first.endpoint, self._plan, [point.stale_after_ms for point in points])
         self._readings: Sequence[Poll | Subscription] = ()
         """One a group."""
         self._subscriptions = Subscriptions(self._link)
@@ -56,23 +60,8 @@ class OpcUa:
 
     @staticmethod
     def review(devices: Mapping[str, opcua_options.DeviceOptions], points: Sequence[Point], /) -> Sequence[Remark]:
-        """Devices that share a session must log in alike, as there is only one login."""
-        first, *others = devices
-        return [
-            Remark(point.tag, "device", f"{other} and {first} share a session, but do not log in alike", error=True)
-            for other in others
-            if devices[other].access != devices[first].access
-            for point in points
-            if point.device == other
-        ] + [
-            Remark(
-                point.tag, key, "is for tags that are subscribed to: write mode: subscribe, or delete it", error=True
-            )
-            for point in points
-            if not point.read or mode_of(devices, point) == "poll"
-            for key in ("sampling_ms", "server_deadband")
-            if key in point.options.model_fields_set
-        ]
+        """What options alone cannot show: devices of one session against each other, and points against devices."""
+        return review(devices, points)
 
     async def open(self) -> None:
         """Connect, find every node and learn what it holds. A node that is not there makes its own tags bad."""
@@ -98,7 +87,9 @@ class OpcUa:
         if self._known.due and (renewed := await self._known.look_again()):
             await self._rebind(renewed)
         self._subscriptions.require_sound()
+        asked = time.monotonic()
         changed = await self._readings[group].read()
+        self._standstill.look(group, self._binding.image, asked)
         if changed:
             self._known.doubt(self._plan.places[cell.row].node for cell in changed)
 
@@ -151,7 +142,11 @@ class OpcUa:
             return Poll(self._link, request, image, options, within_s)
         rows: list[int] = group.rows.tolist()
         wishes = {row: self._plan.options[row] for row in rows}
-        return Subscription(self._link, group, request, image, options, wishes, within_s)
+
+        def taken() -> None:
+            self._standstill.look(number, image, time.monotonic())
+
+        return Subscription(self._link, group, request, image, options, wishes, within_s, taken)
 
     async def _overwriting(self, sent: Mapping[int, ua.WriteValue]) -> list[int]:
         """Rows of array elements that the server would write over their whole array, as it heeds no index range.

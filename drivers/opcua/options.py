@@ -20,6 +20,7 @@ DEFAULT_PORT = 4840
 _CREDENTIALS = re.compile(r"^([^/]*//)[^/]*@")
 
 Mode = Literal["poll", "subscribe"]
+StaleBy = Literal["source", "received"]
 
 TypeName = Literal[
     "bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "string"
@@ -61,6 +62,9 @@ class DeviceOptions(Options):
     on_uncertain: OnUncertain | None = None
     """Values with an uncertain status: publish or stale. If not given, the last usable, substitute and initial values
     are stale and the others are published."""
+    stale_by: StaleBy = "received"
+    """What `stale_after_ms` counts from. received: when the value was last read, or known to hold; source: also when
+    its source time last changed, for a server that still answers when it has lost the instrument."""
 
     fast_path: bool = True
     """false: every value goes through asyncua's own decoder, which is slower, should the two ever differ."""
@@ -78,7 +82,12 @@ class DeviceOptions(Options):
         return blackened
 
     @model_validator(mode="after")
-    def _check_user(self) -> Self:
+    def _check_together(self) -> Self:
+        if self.stale_by == "source" and self.timestamp != "source":
+            raise ValueError(
+                f"with timestamp: {self.timestamp} no source times are asked for: delete timestamp, or write "
+                "stale_by: received"
+            )
         if self.user is not None and self.user_certificate is not None:
             raise ValueError("user and user_certificate are two ways to log in: keep one of them")
         if (self.user_certificate is None) != (self.user_key is None):
@@ -149,6 +158,8 @@ class PointOptions(Options):
     """How this tag is read, where it is not as its device says."""
     on_uncertain: OnUncertain | None = None
     """Its values with an uncertain status: publish or stale. If not given, its device decides."""
+    stale_by: StaleBy | None = None
+    """What `stale_after_ms` counts from: received, or also source. If not given, its device decides."""
     sampling_ms: int | None = Field(default=None, ge=0)
     """How often the server looks at a subscribed node, 0 as often as it can; else at the cadence of the tag."""
     server_deadband: float = Field(default=0.0, ge=0, allow_inf_nan=False)

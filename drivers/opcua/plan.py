@@ -13,7 +13,7 @@ from asyncua import ua
 from drivers.contract import Group, Kind, Point, groups_of
 from drivers.opcua.address import Address, parse_address
 from drivers.opcua.codec import KINDS, OnUncertain
-from drivers.opcua.options import DeviceOptions, Mode, PointOptions
+from drivers.opcua.options import DeviceOptions, Mode, PointOptions, StaleBy
 
 DECLARED = {
     "bool": ua.VariantType.Boolean,
@@ -44,6 +44,7 @@ class Place:
     server_texts: bool = False
     read_back: bool = False
     on_uncertain: OnUncertain | None = None
+    stale_by: StaleBy = "received"
 
     @property
     def kind(self) -> Kind:
@@ -111,6 +112,7 @@ def make_plan(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> 
             options.server_texts,
             options.read_back,
             options.on_uncertain or devices[point.device].on_uncertain,
+            options.stale_by or devices[point.device].stale_by,
         )
         places.append(place)
     groups, subscribed = _groups(devices, points)

@@ -16,7 +16,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -68,8 +68,13 @@ class Subscription:
         options: DeviceOptions,
         wishes: Mapping[int, PointOptions],
         known_within_s: float,
+        taken: Callable[[], None],
     ) -> None:
-        """`wishes` is row -> what the author asks of its point; within `known_within_s` it must be known dead."""
+        """`wishes` is row -> what the author asks of its point; within `known_within_s` it must be known dead.
+
+        `taken` is called whenever what has changed is in the rows.
+        """
+        self._taken = taken
         self._link = link
         self._request = request
         self._image = image
@@ -101,6 +106,7 @@ class Subscription:
         asked = time.monotonic()
         self._changed = await poll.read()
         self._image.received[self._followed_rows] = asked
+        self._taken()
         if not self._request.nodes:
             self._polled = poll  # which notices a lost link
             self._polled_rows, self._followed_rows = self._followed_rows, _NO_ROWS
@@ -164,6 +170,7 @@ class Subscription:
         self._sequence = notification.sequence
         for change in notification.changes:
             self._changed += self._fill(body, change)
+        self._taken()
 
     def _fill(self, body: bytes, change: Change) -> list[Cell]:
         timestamp = self._options.timestamp
