@@ -292,14 +292,17 @@ class Counts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something about a point that its options alone cannot show, as two points on one register."""
+    """Something about a point or device that its options alone cannot show, as two points on one register."""
 
     tag: str
+    """The tag at fault; "" where it is a device."""
     key: str
     """The UOD key at fault, as "holding"."""
     message: str
     error: bool = False
     """True for what cannot work; else it is a warning."""
+    device: str = ""
+    """The device at fault, where it is no tag."""
 
 
 @runtime_checkable
