@@ -266,6 +266,19 @@ class ReadsBack(Protocol):
 
 
 @runtime_checkable
+class Locks(Protocol):
+    """A driver that names devices for all engines of a computer; for others the name is that of their link.
+
+    Only one engine controls a device.
+    """
+
+    @staticmethod
+    def lock_name(options: Any, /) -> str:
+        """Name a device by what it is reached by, whoever asks; "" where no other process can reach it."""
+        ...
+
+
+@runtime_checkable
 class Identifies(Protocol):
     """A driver that can ask its devices what they are."""
 

@@ -96,6 +96,11 @@ class Modbus:
         return cls.wire(options).name
 
     @classmethod
+    def lock_name(cls, options: Any, /) -> str:
+        """The link and the device id: behind a gateway, other engines may control other devices."""
+        return f"{cls.link_name(options)} device id {options.device_id}"
+
+    @classmethod
     def review(cls, devices: Mapping[str, DeviceOptions], points: Sequence[Point], /) -> Sequence[Remark]:
         """Point out what cannot work, and registers that are read as two different things."""
         return review(devices, points, cls.wire(next(iter(devices.values()))))
