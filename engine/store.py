@@ -11,6 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import sqlite3
@@ -19,8 +20,13 @@ import time
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
+
+from engine.elapsed import Counted, PassedTime
+from engine.store_file import Opened, StoreError, Trouble, in_memory, open_store, replace_store, trouble_of
+from engine.store_seal import Seal, SealFile
 
 log = logging.getLogger("skidlink.engine.store")
 
@@ -30,66 +36,94 @@ KEPT_IN_TROUBLE: Final = 10_000
 """So much work is kept while the disk takes none; beyond that the oldest is given up."""
 CLOSE_WITHIN_S: Final = 2.0
 ANSWER_WITHIN_S: Final = 10.0
-_TABLES: Final = (
-    """
-CREATE TABLE entry(
-    number INTEGER PRIMARY KEY, kind TEXT NOT NULL, run TEXT NOT NULL, tick REAL NOT NULL, merged INTEGER NOT NULL,
-    body BLOB NOT NULL
-);
-CREATE TABLE run(id TEXT PRIMARY KEY, started REAL NOT NULL, filename TEXT NOT NULL, header TEXT NOT NULL);
-CREATE TABLE archive_row(number INTEGER PRIMARY KEY, run TEXT NOT NULL, text TEXT NOT NULL);
-CREATE TABLE run_log_line(id TEXT PRIMARY KEY, run TEXT NOT NULL, line BLOB NOT NULL);
-""",
-    """
-CREATE TABLE progress(
-    run TEXT PRIMARY KEY, at REAL NOT NULL, run_s REAL NOT NULL, process_s REAL NOT NULL, block_s REAL NOT NULL,
-    mark TEXT NOT NULL, totals BLOB NOT NULL
-);
-CREATE TABLE kept(name TEXT PRIMARY KEY, value BLOB NOT NULL);
-""",
-)
-"""What each version of the file has added to the one before."""
-
 Work = Callable[[sqlite3.Connection], object]
 Answer = TypeVar("Answer")
 
 
-class StoreError(Exception):
-    """The file cannot be used; the message names it and says what to do."""
+class Question:
+    """Work that somebody waits for."""
+
+    def __init__(self, ask: Work, fail: Callable[[Exception], None]) -> None:
+        """Both are called in the thread of the store: `ask` to find the answer and tell it, again where a disk in
+        trouble has it done again; `fail` where there will be none."""
+        self._ask = ask
+        self.fail = fail
+
+    def __call__(self, db: sqlite3.Connection) -> None:
+        self._ask(db)
+
+
+def _newest_age(db: sqlite3.Connection) -> float:
+    found = db.execute("SELECT taken FROM entry ORDER BY number DESC LIMIT 1").fetchone()
+    return 0.0 if found is None else found[0]
 
 
 class Store:
     """The file and its thread. Without a path all is kept in memory, and nothing outlives the engine."""
 
     def __init__(self, path: Path | None = None, *, sync_ms: int = SYNC_MS) -> None:
-        """Open the file, or make it. Raises `StoreError`."""
+        """Open the file, or make it. Raises `StoreError` where another engine uses it.
+
+        A file that cannot be used is put aside; where no file can be made, the store works in memory. `start` says so.
+        """
+        self._path = path
         self._called = "memory" if path is None else str(path)
         self._sync_s = sync_ms / 1000
         self._work: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-        self._db = None if path is None else _connect(path)
+        self._seal = None if path is None else SealFile(path)
+        opened = open_store(path, self._seal) if path is not None and self._seal is not None else in_memory()
         self._thread: threading.Thread | None = None
         self._group: list[Work] | None = None
-        self.trouble = ""
-        """Why nothing can be written now; "" while all is well."""
+        self._redo = False
+        """Whether what is to be committed is not in the open transaction, and has to be done anew."""
+        self._trouble = ""
         self.lost = 0
         """Pieces of work that were given up."""
+        self._lost_told = 0
+        self._news: list[str] = []
+        self._use(opened)
+        commits, passed_s, boot, at = self._db.execute("SELECT commits, passed_s, boot, at FROM life").fetchone()
+        self._commits: int = commits
+        self.passed = PassedTime(Counted(passed_s, boot, at))
+        """The time by which the ages of what is kept are counted."""
+        self.passed.be_at_least(self.recall(_newest_age))
 
-    def recall(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer | None:
-        """Ask what an earlier life has left, before the start; None where nothing can be left."""
-        return None if self._db is None else question(self._db)
+    @property
+    def trouble(self) -> str:
+        """Why nothing is kept now; "" while all is well."""
+        return self._unkept or self._trouble
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether nothing outlives the engine."""
+        return self._path is None or self._unkept != ""
+
+    def recall(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
+        """Ask what the previous process has left, before the start. Raises what the question raises."""
+        try:
+            return question(self._db)
+        except sqlite3.Error as error:
+            if trouble_of(error) is not Trouble.DAMAGE:
+                raise
+            self._replace(error)
+            return question(self._db)
 
     def start(self) -> None:
         """Begin to work; what was given before is done first."""
-        db = self._db or _opened(None)
-        self._thread = threading.Thread(target=self._run, args=(db,), name=f"store {self._called}", daemon=True)
+        self._tell_news()
+        self._thread = threading.Thread(target=self._run, name=f"store {self._called}", daemon=True)
         self._thread.start()
 
     def do(self, work: Work) -> None:
         """Give work: it is called in the thread, within a transaction."""
         if self._group is not None:
             self._group.append(work)
-        else:
+        elif self._work.qsize() < KEPT_IN_TROUBLE:
             self._work.put(work)
+        else:
+            self.lost += 1
+            if self.lost - self._lost_told == 1:
+                log.error("%s: the disk stands still; what cannot wait any longer is lost", self._called)
 
     @contextmanager
     def together(self) -> Generator[None]:
@@ -102,48 +136,54 @@ class Store:
             self.do(lambda db: [work(db) for work in group])
 
     async def ask(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
-        """Ask something, after all that was given before. Raises what the question raises."""
+        """Ask something, after all that was given before. Raises what the question raises.
+
+        A disk that is full or away is waited for, if the question writes.
+        """
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Answer] = loop.create_future()
 
-        def ask(connection: sqlite3.Connection) -> None:
-            try:
-                found = question(connection)
-            except sqlite3.Error as error:
-                _tell(loop, answer, error=error)
-            else:
-                _tell(loop, answer, found)
+        def tell(set_it: Callable[[], None]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop has ended, and whoever asked with it
+                loop.call_soon_threadsafe(lambda: None if answer.done() else set_it())
 
-        self._work.put(ask)
+        self._work.put(
+            Question(
+                lambda db: tell(partial(answer.set_result, question(db))),
+                lambda error: tell(partial(answer.set_exception, error)),
+            )
+        )
         return await answer
 
     def wait_for(self, question: Callable[[sqlite3.Connection], Answer]) -> Answer:
         """Ask something from another thread, and wait. Raises what the question raises, and `TimeoutError`."""
         answer: Future[Answer] = Future()
 
-        def ask(connection: sqlite3.Connection) -> None:
-            if answer.done():
-                return  # a disk in trouble has it done again
-            try:
-                answer.set_result(question(connection))
-            except sqlite3.Error as error:
-                answer.set_exception(error)
+        def tell(set_it: Callable[[], None]) -> None:
+            if not answer.done():
+                set_it()
 
-        self._work.put(ask)
+        self._work.put(
+            Question(
+                lambda db: tell(partial(answer.set_result, question(db))),
+                lambda error: tell(partial(answer.set_exception, error)),
+            )
+        )
         return answer.result(ANSWER_WITHIN_S)
 
     async def close(self) -> None:
         """Write what is left and close the file; give up on a disk that takes longer than two seconds."""
         if self._thread is None:
-            if self._db is not None:
-                self._db.close()
+            self._close()
             return
         self._work.put(None)
         await asyncio.to_thread(self._thread.join, CLOSE_WITHIN_S)
         if self._thread.is_alive():
             log.error("%s: the disk does not take what is left to write", self._called)
 
-    def _run(self, db: sqlite3.Connection) -> None:
+    # In the thread
+
+    def _run(self) -> None:
         """Do what comes, and make it durable in time."""
         batch: list[Work] = []
         due = 0.0
@@ -154,117 +194,147 @@ class Store:
                     raise queue.Empty
                 work = self._work.get(timeout=wait)
             except queue.Empty:
-                batch, due = self._commit(db, batch), time.monotonic() + RETRY_S
+                batch, due = self._commit(batch), time.monotonic() + RETRY_S
                 continue
             if work is None:
-                self._commit(db, batch)
-                db.close()
+                if left := self._commit(batch):
+                    log.error("%s: the last %d changes could not be written, and are lost", self._called, len(left))
+                self._close()
                 return
             if not batch:
                 due = time.monotonic() + self._sync_s
-            if self._call(db, work):
-                batch.append(work)
+            self._take(work, batch)
             if self._sync_s == 0 and self._work.empty():
-                batch, due = self._commit(db, batch), time.monotonic() + RETRY_S
-            if len(batch) > KEPT_IN_TROUBLE and self.trouble:
-                self.lost += 1
-                del batch[0]
+                batch, due = self._commit(batch), time.monotonic() + RETRY_S
+            if len(batch) > KEPT_IN_TROUBLE and self._redo:
+                self._give_up(batch.pop(0))
 
-    def _call(self, db: sqlite3.Connection, work: Work) -> bool:
-        """Do one piece; False when it is of no use to try it again."""
+    def _take(self, work: Work, batch: list[Work]) -> None:
+        """Do one piece, and add it to what is to be committed."""
+        if self._redo:
+            if isinstance(work, Question):
+                self._prepare_for_a_question(batch)
+            else:
+                batch.append(work)
+                return
         try:
-            if not db.in_transaction:
-                db.execute("BEGIN")
-            work(db)
-        except sqlite3.OperationalError as error:
-            self._fail(error)
-        except Exception:  # the end of this piece of work: nothing else would see it
-            log.exception("%s: something could not be stored", self._called)
+            if not self._db.in_transaction:
+                self._db.execute("BEGIN")
+            if self._do(work):
+                batch.append(work)
+        except sqlite3.Error as error:
+            self._meet(error)
+            batch.append(work)
+
+    def _prepare_for_a_question(self, batch: list[Work]) -> None:
+        """Let the answer be as if all had been written; where not even that can be done, as it was before."""
+        try:
+            self._do_again(batch)
+        except sqlite3.Error as error:
+            self._meet(error)
+            if self._db.in_transaction:
+                self._db.rollback()
+
+    def _do_again(self, batch: list[Work]) -> None:
+        """Do all that is to be committed in one transaction. Raises where the file is in trouble."""
+        if self._db.in_transaction:
+            self._db.rollback()
+        self._db.execute("BEGIN")
+        batch[:] = [work for work in batch if self._do(work)]
+        self._redo = False
+
+    def _do(self, work: Work) -> bool:
+        """Do one piece, all of it or nothing; False when it makes no sense. Raises where the file is in trouble."""
+        self._db.execute("SAVEPOINT piece")
+        try:
+            work(self._db)
+        except Exception as error:  # the end of this piece of work: nothing else would see it
+            if isinstance(error, sqlite3.Error) and trouble_of(error) is not Trouble.WORK:
+                raise
+            self._db.execute("ROLLBACK TO piece")
+            self._db.execute("RELEASE piece")
+            if isinstance(work, Question):
+                work.fail(error)
+            else:
+                log.exception("%s: something could not be stored", self._called)
             return False
+        self._db.execute("RELEASE piece")
         return True
 
-    def _commit(self, db: sqlite3.Connection, batch: list[Work]) -> list[Work]:
+    def _commit(self, batch: list[Work]) -> list[Work]:
         """Make durable what was done; after a failure all of it is done once more. Returns what is still to be done."""
         try:
-            if self.trouble:
-                if db.in_transaction:
-                    db.rollback()
-                db.execute("BEGIN")
-                for work in batch:
-                    work(db)
-            db.commit()
-        except sqlite3.OperationalError as error:
-            self._fail(error)
+            if self._redo:
+                self._do_again(batch)
+            sealed = self._count_commit()
+            if self._db.in_transaction:
+                self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._meet(error)
             return batch
-        if self.trouble:
+        if sealed is not None and self._seal is not None:
+            self._commits = sealed.commits
+            self._seal.write(sealed)
+        if self._trouble:
             log.warning("%s can be written again", self._called)
-            self.trouble = ""
+            self._trouble = ""
+        if self.lost > self._lost_told:
+            log.error("%s: %d changes are lost, as it could not be written", self._called, self.lost - self._lost_told)
+            self._lost_told = self.lost
         return []
 
-    def _fail(self, error: sqlite3.Error) -> None:
+    def _count_commit(self) -> Seal | None:
+        """Write into the file which commit this is, and what time has passed; None where nothing is to be written."""
+        if self.in_memory or self._db.total_changes == self._changes:
+            return None
+        commits, now = self._commits + 1, self.passed.counted()
+        self._db.execute(
+            "UPDATE life SET commits = ?1, passed_s = ?2, boot = ?3, at = ?4, crc = crc(?1, ?2, ?3, ?4)",
+            (commits, now.passed_s, now.boot, now.since_boot_s),
+        )
+        self._changes = self._db.total_changes
+        return Seal(commits, time.time(), tuple(run for (run,) in self._db.execute("SELECT id FROM run")))
+
+    def _meet(self, error: sqlite3.Error) -> None:
+        """See to an error of the file: it is to be written again once the disk is well, or in another one."""
+        self._redo = True
+        if trouble_of(error) is Trouble.DAMAGE:
+            self._replace(error)
+            self._tell_news()
+            return
         trouble = f"cannot write {self._called}: {error}; free some room on its disk"
-        if trouble != self.trouble:
+        if trouble != self._trouble:
             log.error("%s", trouble)
-        self.trouble = trouble
+        self._trouble = trouble
 
-
-def _tell(
-    loop: asyncio.AbstractEventLoop,
-    future: asyncio.Future[Answer],
-    answer: Answer | None = None,
-    *,
-    error: Exception | None = None,
-) -> None:
-    def tell() -> None:
-        if future.done():
-            return  # whoever asked has gone
-        if error is not None:
-            future.set_exception(error)
+    def _replace(self, error: sqlite3.Error) -> None:
+        """Go on with another file."""
+        self._db.close()
+        if self._path is None or self._seal is None or self._unkept:
+            self._use(in_memory())  # memory that is damaged: there is nothing to be read of it
         else:
-            future.set_result(answer)  # pyright: ignore[reportArgumentType]  # None is an answer, too
+            self._use(replace_store(self._path, error, self._seal))
+        (self._commits,) = self._db.execute("SELECT commits FROM life").fetchone()
 
-    loop.call_soon_threadsafe(tell)
+    def _use(self, opened: Opened) -> None:
+        self._db = opened.db
+        self._unkept = opened.unkept
+        self._news += opened.news
+        self._changes = opened.db.total_changes
+        """What had been changed by the last commit."""
 
+    def _give_up(self, work: Work) -> None:
+        self.lost += 1
+        if isinstance(work, Question):
+            work.fail(StoreError(f"{self._called} could not be written for too long"))
 
-def _connect(path: Path | None) -> sqlite3.Connection:
-    try:
-        return _opened(path)
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            raise StoreError(
-                f"{path} is in use: another Skidlink runs this UOD on this computer; stop it, or give this one a "
-                "folder of its own by --outbox"
-            ) from error
-        raise StoreError(f"cannot open {path}: {error}; see that its folder can be written, or name another") from error
-    except sqlite3.DatabaseError as error:
-        if path is None:
-            raise
-        aside = path.with_suffix(f".broken-{time.time():.0f}")
-        path.rename(aside)
-        log.warning("%s cannot be read (%s); it is kept as %s, and a new one begun", path, error, aside.name)
-        return _opened(path)
-    except OSError as error:
-        raise StoreError(f"cannot make {path}: {error.strerror}; name another folder by --outbox") from error
+    def _tell_news(self) -> None:
+        """Log what has become of the file: not before users can see it."""
+        news, self._news = self._news, []
+        for each in news:
+            log.error("%s", each)
 
-
-def _opened(path: Path | None) -> sqlite3.Connection:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    connection = sqlite3.connect(path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("BEGIN EXCLUSIVE")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > len(_TABLES):
-            raise sqlite3.DatabaseError(f"it was written by a later version ({version})")
-        for statement in ";".join(_TABLES[version:]).split(";"):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(_TABLES)}")
-        connection.execute("COMMIT")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+    def _close(self) -> None:
+        self._db.close()
+        if self._seal is not None:
+            self._seal.close()

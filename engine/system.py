@@ -85,6 +85,9 @@ def set_connection(core: Core, *, connected: bool) -> None:
     core.set("Connection Status", "Connected" if connected else "Disconnected")
 
 
-def outbox_status(fill: float) -> str:
-    """How the fullest of the queues of what waits for delivery is doing: an alarm comes before samples are thinned."""
+def outbox_status(fill: float, *, is_kept: bool) -> str:
+    """How the fullest of the queues of what waits for delivery is doing: an alarm comes before samples are thinned,
+    and another one where what waits, and with it the run, would not outlive the engine."""
+    if not is_kept:
+        return "Not kept"
     return "Normal" if fill < NEARLY_FULL else "Nearly full" if fill < 1.0 else "Full"

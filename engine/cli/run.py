@@ -30,7 +30,6 @@ from engine.floods import Flood
 from engine.outputs.endings import in_sentences
 from engine.runs.archive_files import ArchiveFiles
 from engine.runs.archive_folder import ArchiveError, ArchiveFolder, ArchiveRule
-from engine.skid_lock import SkidLock, SkidLockedError
 from engine.store import Store, StoreError
 from engine.timing import TIMED, in_words
 from engine.uod.reader import read_uod
@@ -45,8 +44,6 @@ DRAW_EVERY_S = 0.25
 PRINT_EVERY_S = 1.0
 MOST_FAILURES = 3
 """So often a live table begins anew."""
-
-_WAYS = ", as nobody can give commands; --aggregator HOST:PORT lets users, --control makes outputs safe without any"
 
 Operator = Callable[[Engine], Coroutine[Any, Any, None]]
 """Somebody who works the skid while the engine runs, as in the demo."""
@@ -69,20 +66,13 @@ async def run_skid(skid: Skid, session: Session, operator: Operator | None = Non
     """Run a skid until its duration is over or a signal comes."""
     console = console_for(sys.stdout if session.shows_table else sys.stderr)
     log_to(console, verbose=session.verbose)
-    controls = not session.watch_only and (session.control or session.aggregator is not None or operator is not None)
-    lock = SkidLock(skid)
     try:
-        if controls:
-            lock.take()
         store = _store(session, skid)
-        engine = Engine(skid, store, _archive(session, skid, store), controls=controls)
+        engine = Engine(skid, store, _archive(session, skid, store))
         engine.uplinks.extend(_uplinks(session, engine))
-    except (DriverError, UplinkError, StoreError, ArchiveError, SkidLockedError) as error:
+    except (DriverError, UplinkError, StoreError, ArchiveError) as error:
         log.error("%s", error)  # noqa: TRY400  # the sentence is for its reader, a traceback is not
-        lock.release()
         return 1
-    if not controls and (skid.outputs or skid.heartbeats):
-        log.info("outputs are left as they are: this run only watches%s", "" if session.watch_only else _WAYS)
     # The full collections to come need not look through what stays: of 100,000 objects one takes 70 ms, many ticks.
     gc.collect()
     gc.freeze()
@@ -101,7 +91,6 @@ async def run_skid(skid: Skid, session: Session, operator: Operator | None = Non
         for result in await asyncio.gather(*helpers, return_exceptions=True):
             if isinstance(result, Exception):
                 log.error("%s", result, exc_info=result)
-        lock.release()
     for end, sentence in in_sentences(engine.endings):
         if end.is_known and not session.shows_table:  # the last table has it, and the engine has logged the others
             log.info("outputs at the end: %s", sentence)
@@ -113,7 +102,7 @@ async def run_skid(skid: Skid, session: Session, operator: Operator | None = Non
 
 
 def _store(session: Session, skid: Skid) -> Store:
-    """Where a run is kept for an aggregator; without one there are no runs. Raises `StoreError`."""
+    """Where a run is kept for an aggregator; without one there are no runs. Raises `StoreError` where it is in use."""
     if session.aggregator is None:
         return Store()
     return Store(_state(session) / f"{_file_name(skid)}.sqlite3", sync_ms=session.kept.sync_ms)
@@ -135,7 +124,7 @@ def _archive(session: Session, skid: Skid, store: Store) -> ArchiveFiles | None:
     def undelivered() -> set[str] | None:
         try:
             return store.wait_for(undelivered_runs)
-        except (sqlite3.Error, TimeoutError) as error:
+        except (sqlite3.Error, StoreError, TimeoutError) as error:
             log.warning("no archive is deleted, as it is not known what waits for the aggregator: %s", error)
             return None
 
@@ -155,11 +144,14 @@ def _uplinks(session: Session, engine: Engine) -> list[Uplink]:
     """The ways out that the options name. Raises `UplinkError`."""
     uplinks: list[Uplink] = []
     if session.aggregator:
-        from engine.uplinks.aggregator import AggregatorUplink
+        from engine.uplinks.aggregator import MEMORY_BYTES, AggregatorUplink
         from engine.uplinks.outbox import Outbox
 
         kept = session.kept
-        outbox = Outbox(engine.store, limit_bytes=kept.limit_mb * 2**20, max_age_s=kept.days * 86_400.0)
+        limit = kept.limit_mb * 2**20
+        if engine.store.in_memory:
+            limit = min(limit, MEMORY_BYTES)
+        outbox = Outbox(engine.store, limit_bytes=limit, max_age_s=kept.days * 86_400.0)
         uplinks.append(AggregatorUplink(engine, session.aggregator, secret=session.secret, outbox=outbox))
     if session.output is not None:
         name = "stdout" if session.prints_messages else "file"

@@ -36,7 +36,7 @@ KEPT_IN_TROUBLE: Final = 10_000
 """So many rows are kept while the disk stands still."""
 CLOSE_WITHIN_S: Final = 10.0
 """A table that takes longer is made in the next life."""
-_HELP: Final = "free some room on its disk, or see that the folder can be written"
+_HELP: Final = "free some room on its disk, see that the folder can be written, or name another by --archive"
 
 
 class ArchiveFiles:
@@ -69,7 +69,8 @@ class ArchiveFiles:
     # In the event loop
 
     def start(self) -> None:
-        """Begin to work."""
+        """Begin to work. A folder that cannot be made is told of, and tried again with each row."""
+        self._work.put(self._folder.make)
         self._thread = threading.Thread(target=self._work_on, name=f"archive {self._folder.path}", daemon=True)
         self._thread.start()
 

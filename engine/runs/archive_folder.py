@@ -80,27 +80,22 @@ class ArchiveFolder:
         undelivered: Callable[[], Collection[str] | None],
         free: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
     ) -> None:
-        """Make it. Raises `ArchiveError`.
-
-        `undelivered` tells the ids of the runs that the aggregator has not got; None while nobody knows.
-        """
+        """`undelivered` tells the ids of the runs that the aggregator has not got; None while nobody knows."""
         self.path = path
         self._rule = rule
         self._undelivered = undelivered
         self._free = free
-        try:
-            path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ArchiveError(
-                f"cannot make the folder {path} for archives: {error.strerror}; name another by --archive"
-            ) from error
+
+    def make(self) -> None:
+        """Make it, if it is not there. Raises `OSError`."""
+        self.path.mkdir(parents=True, exist_ok=True)
 
     def file_of(self, run_id: str, filename: str, header: str) -> Path:
         """Where a run is written: under its name, or with a number behind it where another run has that.
 
         What is torn at the end of the file is cut off. Raises `OSError`.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
+        self.make()
         wanted = self.path / filename
         number = 1
         path = wanted

@@ -32,7 +32,7 @@ from engine.runs.journal import DeadRun, Journal, Progress
 from engine.runs.marks import Marks
 from engine.runs.method import KeptMethod, MethodError
 from engine.runs.notices import Notices, Outages
-from engine.runs.recovery import archive_of, recall_totals, record_of, what_ended, what_happened
+from engine.runs.recovery import archive_of, recall_totals, record_of, what_ended, what_happened, what_vanished
 from engine.runs.run import Run
 from engine.runs.runlog import RunRecord
 from engine.runs.shown import ShownState
@@ -326,7 +326,7 @@ class Runs:
         set_method_status(self._core(), MethodStatusEnum.OK)
         self._notices.run_stopped(run.started, self._unix)
 
-    def _send_end(self, run_id: str, runlog: RunLog, archive: Archive) -> None:
+    def _send_end(self, run_id: str, runlog: RunLog, archive: Archive | None) -> None:
         """Hand over the end of a run; with that it is out of our hands."""
         with self._journal.together():
             self._send(
@@ -334,8 +334,8 @@ class Runs:
                     run_id=run_id,
                     runlog=runlog,
                     method_state=self._followed.state,
-                    archive=archive.text(),
-                    archive_filename=archive.filename,
+                    archive=None if archive is None else archive.text(),
+                    archive_filename=None if archive is None else archive.filename,
                 )
             )
             self._journal.end(run_id)
@@ -354,6 +354,9 @@ class Runs:
         for tag in KEPT_TAGS & kept.keys():
             core.set(tag, kept[tag])
         self._method.recall(kept)
+        for run_id in self._journal.headless_runs():
+            log.error("%s", what_vanished(run_id))
+            self._send_end(run_id, RunLog.empty(), None)
         newest = 0.0
         for dead in reversed(self._journal.dead_runs()):
             columns, gone = columns_of(dead.header, self._specs)

@@ -58,5 +58,13 @@ def what_ended(dead: DeadRun, gone: Sequence[str]) -> str:
     )
 
 
+def what_vanished(run_id: str) -> str:
+    """The sentence for a run of which only what waits for the aggregator is left."""
+    return (
+        f"run {run_id} was not ended when the engine ended, and cannot go on: what was kept of it is lost; it is "
+        "closed with the samples that wait for the aggregator, and its archive is the file that has been written"
+    )
+
+
 def _moment(unix: float) -> str:
     return datetime.fromtimestamp(unix).astimezone().strftime("%Y-%m-%d %H:%M:%S")

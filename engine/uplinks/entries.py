@@ -10,8 +10,13 @@ from typing import Any, Final
 
 import orjson
 
+from engine.store_tables import is_sound
+
 CHUNK: Final = 200
 """Entries that are read at a time."""
+SPARE_PAGES: Final = 2048
+"""Pages of 4 KiB that are kept for what comes next."""
+_SELECT: Final = "SELECT number, kind, run, tick, taken, body, crc FROM entry"
 
 
 class Kind(StrEnum):
@@ -20,7 +25,7 @@ class Kind(StrEnum):
     START = "start"
     SAMPLE = "sample"
     EVENT = "event"
-    """Neither, and never given up."""
+    """Neither: an error. Beyond `outbox.EVENTS` the oldest are given up."""
     STOP = "stop"
     NOW = "now"
     """Of this moment, in memory only."""
@@ -39,9 +44,13 @@ class Entry:
     body: bytes
 
 
-def insert(db: sqlite3.Connection, entry: Entry) -> None:
-    row = (entry.number, entry.kind.value, entry.run, entry.tick, 0, entry.body)
-    db.execute("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?)", row)
+def insert(db: sqlite3.Connection, entry: Entry, taken: float) -> None:
+    """Add an entry; `taken` is when it came, in the passed time of the store."""
+    db.execute(
+        "INSERT INTO entry(number, kind, run, tick, merged, taken, body, crc) "
+        "VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, crc(?1, ?2, ?3, ?4, ?5, ?6))",
+        (entry.number, entry.kind.value, entry.run, entry.tick, taken, entry.body),
+    )
 
 
 def drop_run(db: sqlite3.Connection, run: str, number: int) -> None:
@@ -57,12 +66,43 @@ def drop_done_with(db: sqlite3.Connection, entry: Entry, before: float) -> None:
     )
 
 
-def drop_older(db: sqlite3.Connection, max_age_s: float) -> tuple[int, int]:
-    """Drop the samples that are so much older than the newest. Returns how many, and the bytes in use without them."""
-    (newest,) = db.execute("SELECT max(tick) FROM entry WHERE kind = 'sample'").fetchone()
-    before = (newest or 0.0) - max_age_s
-    dropped = db.execute("DELETE FROM entry WHERE kind = 'sample' AND tick < ?", (before,)).rowcount
-    return dropped, bytes_in_use(db)
+def drop_older(db: sqlite3.Connection, before: float) -> int:
+    """Drop the samples that came before a moment of the passed time of the store. Returns how many."""
+    end = _first_since(db, before)
+    return db.execute("DELETE FROM entry WHERE kind = 'sample' AND number < ?", (end,)).rowcount if end else 0
+
+
+def _first_since(db: sqlite3.Connection, moment: float) -> int | None:
+    """The number of the first entry that came at a moment or later, as later ones have greater numbers: the table is
+    not read for it. None where the very first one did."""
+    low, high = db.execute("SELECT (SELECT min(number) FROM entry), (SELECT max(number) FROM entry)").fetchone()
+    if low is None or _taken(db, low) >= moment:
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        if _taken(db, middle) < moment:
+            low = middle + 1
+        else:
+            high = middle
+    return low if _taken(db, low) >= moment else low + 1
+
+
+def _taken(db: sqlite3.Connection, number: int) -> float:
+    """When the first entry from a number on came."""
+    return db.execute("SELECT taken FROM entry WHERE number >= ? ORDER BY number LIMIT 1", (number,)).fetchone()[0]
+
+
+def drop_surplus(db: sqlite3.Connection, most: int) -> int:
+    """Drop the oldest events beyond so many. Returns how many."""
+    newest = db.execute(
+        "SELECT number FROM entry WHERE kind <> 'sample' AND kind = 'event' ORDER BY number DESC LIMIT 1 OFFSET ?",
+        (most,),
+    ).fetchone()
+    if newest is None:
+        return 0
+    return db.execute(
+        "DELETE FROM entry WHERE kind <> 'sample' AND kind = 'event' AND number <= ?", (newest[0],)
+    ).rowcount
 
 
 def newest_and_count(db: sqlite3.Connection, after: int = 0) -> tuple[int, int]:
@@ -72,38 +112,35 @@ def newest_and_count(db: sqlite3.Connection, after: int = 0) -> tuple[int, int]:
     return newest, count
 
 
-def entries_after(db: sqlite3.Connection, after: int) -> list[Entry]:
-    """The next entries after a number, oldest first."""
-    rows = db.execute(
-        "SELECT number, kind, run, tick, body FROM entry WHERE number > ? ORDER BY number LIMIT ?", (after, CHUNK)
-    )
-    return [_entry(row) for row in rows]
+def entries_after(db: sqlite3.Connection, after: int) -> tuple[list[Entry], int]:
+    """The next entries after a number, oldest first, and how many among them are damaged; those are dropped."""
+    rows = db.execute(_SELECT + " WHERE number > ? ORDER BY number LIMIT ?", (after, CHUNK)).fetchall()
+    damaged = [row[0] for row in rows if not is_sound("entry", row[:-1], row[-1])]
+    for number in damaged:
+        db.execute("DELETE FROM entry WHERE number = ?", (number,))
+    return [_entry(row) for row in rows if row[0] not in damaged], len(damaged)
 
 
 def _entry(row: Sequence[Any]) -> Entry:
-    number, kind, run, tick, body = row
+    number, kind, run, tick, _, body, _ = row
     return Entry(number, Kind(kind), run, tick, body)
 
 
 def oldest_run(db: sqlite3.Connection) -> tuple[Entry, bool] | None:
     """The start of the oldest run, and whether its end is there, too."""
-    row = db.execute(
-        "SELECT number, kind, run, tick, body FROM entry WHERE kind = 'start' ORDER BY number LIMIT 1"
-    ).fetchone()
+    row = db.execute(_SELECT + " WHERE kind <> 'sample' AND kind = 'start' ORDER BY number LIMIT 1").fetchone()
     if row is None:
         return None
     start = _entry(row)
-    ended = db.execute("SELECT 1 FROM entry WHERE kind = 'stop' AND run = ?", (start.run,)).fetchone() is not None
-    return start, ended
+    stop = "SELECT 1 FROM entry WHERE kind <> 'sample' AND kind = 'stop' AND run = ?"
+    return start, db.execute(stop, (start.run,)).fetchone() is not None
 
 
 def open_run(db: sqlite3.Connection) -> Entry | None:
     """The start of the newest run, if its end is not there."""
-    row = db.execute(
-        "SELECT number, kind, run, tick, body FROM entry WHERE kind = 'start' AND run NOT IN "
-        "(SELECT run FROM entry WHERE kind = 'stop') ORDER BY number DESC LIMIT 1"
-    ).fetchone()
-    return None if row is None else _entry(row)
+    starts = db.execute(_SELECT + " WHERE kind <> 'sample' AND kind = 'start' ORDER BY number DESC").fetchall()
+    ended = {run for (run,) in db.execute("SELECT run FROM entry WHERE kind <> 'sample' AND kind = 'stop'")}
+    return next((start for start in map(_entry, starts) if start.run not in ended), None)
 
 
 def undelivered_runs(db: sqlite3.Connection) -> set[str]:
@@ -115,10 +152,10 @@ def drop_stored(db: sqlite3.Connection, run: str, newest_stored: float) -> None:
     """Drop the samples that are stored already. Where devices stamp their values, a whole sample can be older than its
     tick; so the first one that seems newer is looked into."""
     db.execute("DELETE FROM entry WHERE run = ? AND kind = 'sample' AND tick <= ?", (run, newest_stored))
-    first = db.execute(
-        "SELECT number, body FROM entry WHERE run = ? AND kind = 'sample' ORDER BY number LIMIT 1", (run,)
-    ).fetchone()
-    if first is not None and max(tag["tick_time"] for tag in orjson.loads(first[1])["tags"]) <= newest_stored:
+    first = db.execute(_SELECT + " WHERE run = ? AND kind = 'sample' ORDER BY number LIMIT 1", (run,)).fetchone()
+    if first is None or not is_sound("entry", first[:-1], first[-1]):
+        return
+    if max(tag["tick_time"] for tag in orjson.loads(_entry(first).body)["tags"]) <= newest_stored:
         db.execute("DELETE FROM entry WHERE number = ?", (first[0],))
 
 
@@ -128,3 +165,10 @@ def bytes_in_use(db: sqlite3.Connection) -> int:
         db.execute(f"PRAGMA {name}").fetchone() for name in ("page_count", "freelist_count", "page_size")
     )
     return (pages - free) * size
+
+
+def give_back(db: sqlite3.Connection) -> None:
+    """Give room that is not in use any more back to the disk, some of it at a time."""
+    (free,) = db.execute("PRAGMA freelist_count").fetchone()
+    if free > SPARE_PAGES:
+        db.execute(f"PRAGMA incremental_vacuum({SPARE_PAGES})").fetchall()

@@ -31,7 +31,9 @@ from engine.uplinks.entries import (
     drop_older,
     drop_run,
     drop_stored,
+    drop_surplus,
     entries_after,
+    give_back,
     insert,
     newest_and_count,
     oldest_run,
@@ -48,6 +50,8 @@ LIMIT_BYTES: Final = 512 * 2**20
 MAX_AGE_S: Final = 14 * 86_400.0
 WINDOW_BYTES: Final = 16 * 2**20
 THINNED_TO: Final = 0.9
+EVENTS: Final = 5_000
+"""Errors that are kept, the newest; each of them is told again to each connection of a run."""
 
 
 class Outbox:
@@ -63,7 +67,7 @@ class Outbox:
         """There may be more in the store than in the window; it has not been looked into yet."""
         self._read = 0
         """The number of the last entry that has been in the window."""
-        self._newest, self.waiting = store.recall(newest_and_count) or (0, 0)
+        self._newest, self.waiting = store.recall(newest_and_count)
         self._start: Entry | None = store.recall(open_run)
         """The start of the run that is active; after a crash, until its end comes, the one that was."""
         self._acknowledged = ("", -math.inf)
@@ -115,7 +119,8 @@ class Outbox:
     def _keep(self, kind: Kind, run: str, tick: float, body: bytes) -> Entry:
         self._newest += 1
         entry = Entry(self._newest, kind, run, tick, body)
-        self._store.do(lambda db: insert(db, entry))
+        taken = self._store.passed.seconds
+        self._store.do(lambda db: insert(db, entry, taken))
         if self._beyond or self._window_bytes + len(body) > WINDOW_BYTES:
             self._beyond = True
             self.waiting += 1
@@ -137,7 +142,12 @@ class Outbox:
         """The oldest entry, which stays; None when there is none."""
         while not self._window and self._beyond:
             newest = self._newest  # what comes while we ask is not in the answer
-            found = await self._store.ask(lambda db: entries_after(db, self._read))
+            found, damaged = await self._store.ask(lambda db: entries_after(db, self._read))
+            if damaged:
+                log.error("%d messages that waited are damaged on the disk, and are lost", damaged)
+                self.lost += damaged
+                if not found:
+                    continue
             self._window.extend(found)
             self._window_bytes = sum(len(entry.body) for entry in found)
             self._read = found[-1].number if found else newest
@@ -212,10 +222,14 @@ class Outbox:
 
     async def maintain(self) -> None:
         """Keep within the bounds: give up what is too old; merge samples of neighbouring ticks, oldest first."""
-        old, used = await self._store.ask(lambda db: drop_older(db, self._max_age_s))
-        if old:
+        oldest = self._store.passed.seconds - self._max_age_s
+        if old := await self._store.ask(lambda db: drop_older(db, oldest)):
             log.error("%d samples waited for more than %g days and are given up", old, self._max_age_s / 86_400)
             self.lost += old
+        if surplus := await self._store.ask(lambda db: drop_surplus(db, EVENTS)):
+            log.info("the %d oldest errors are not kept for the aggregator any more", surplus)
+        await self._store.ask(give_back)
+        used = await self._store.ask(bytes_in_use)
         before, self.fill = self.fill, used / self._limit
         if before < NEARLY_FULL <= self.fill:
             log.warning("the outbox is %.0f %% full; when it is full the oldest samples are thinned", 100 * self.fill)

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import orjson
 
+from engine.store_tables import is_sound
+
 AT_A_TIME: Final = 500
 """Pairs that are merged in one go, so that other work of the store comes between."""
 _BETWEEN: Final = "SELECT 1 FROM entry WHERE number > ? AND number < ? AND kind = 'sample' LIMIT 1"
@@ -21,11 +23,18 @@ def merge_oldest(db: sqlite3.Connection) -> bool:
     middle = db.execute("SELECT (min(number) + max(number)) / 2 FROM entry WHERE kind = 'sample'").fetchone()[0]
     if middle is None:
         return False
-    rows: list[tuple[int, str, int, bytes]] = db.execute(
-        "SELECT number, run, merged, body FROM entry WHERE kind = 'sample' AND number <= ?"
+    rows: list[tuple[int, str, int, bytes]] = []
+    found = db.execute(
+        "SELECT merged, number, kind, run, tick, taken, body, crc FROM entry WHERE kind = 'sample' AND number <= ?"
         " AND merged = (SELECT min(merged) FROM entry WHERE kind = 'sample' AND number <= ?) ORDER BY number LIMIT ?",
         (middle, middle, 2 * AT_A_TIME),
     ).fetchall()
+    for merged, *values, crc in found:
+        if is_sound("entry", values, crc):
+            number, _, run, *_, body = values
+            rows.append((number, run, merged, body))
+        else:  # it is told of when its turn comes; until then it stands between no others
+            db.execute("UPDATE entry SET merged = merged + 1 WHERE number = ?", (values[0],))
     pairs = [
         (early, late)
         for early, late in zip(rows[::2], rows[1::2], strict=False)
@@ -33,7 +42,8 @@ def merge_oldest(db: sqlite3.Connection) -> bool:
     ]
     for early, late in pairs:
         db.execute(
-            "UPDATE entry SET body = ?, merged = ? WHERE number = ?", (_merged(early[3], late[3]), late[2] + 1, late[0])
+            "UPDATE entry SET body = ?1, merged = ?2, crc = crc(number, kind, run, tick, taken, ?1) WHERE number = ?3",
+            (_merged(early[3], late[3]), late[2] + 1, late[0]),
         )
         db.execute("DELETE FROM entry WHERE number = ?", (early[0],))
     alone = {row[0] for row in rows} - {row[0] for pair in pairs for row in pair}

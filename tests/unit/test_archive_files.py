@@ -46,6 +46,7 @@ class Archived:
         rule = ArchiveRule(keep_s=1e9, limit_bytes=MIB, min_free_bytes=500 * MIB)
         self.folder = ArchiveFolder(path / "archives", rule, set[str], lambda _: self.free)
         self.files = ArchiveFiles(self.folder, parquet=parquet)
+        self.folder.make()
         self.core = Core(SPECS, [])
         self.rows = ArchiveRows(SPECS, self.core.table)
         self.header = header_row(SPECS)
@@ -222,6 +223,24 @@ async def test_a_folder_that_is_taken_away_is_made_anew(
         path.unlink()
         await archived.settle()
         row = archived.append(2)
+    assert archived.text() == archived.header + row
+
+
+async def test_a_folder_that_cannot_be_made_is_said_at_the_start_and_tried_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    archived = Archived(tmp_path)
+    archived.folder.path.rmdir()
+    archived.folder.path.write_text("in the way")
+    async with archived.working():
+        await archived.settle()
+        assert caplog.text.count("no archive can be written: File exists; free some room on its disk") == 1
+        assert "name another by --archive" in caplog.text
+        archived.begin()
+        archived.append(0)
+        await archived.settle()
+        archived.folder.path.unlink()
+        row = archived.append(1)
     assert archived.text() == archived.header + row
 
 

@@ -19,7 +19,9 @@ from engine.uplinks.contract import TagsFrame
 from engine.uplinks.entries import Kind
 from engine.uplinks.outbox import Outbox
 from protocol.engine_messages import ControlStateMsg, ErrorLogMsg, RunStartedMsg, RunStoppedMsg
+from protocol.frames import tags_updated_body
 from protocol.models import ControlState, ErrorLog, ErrorLogEntry, MethodState, RunLog
+from tests.unit.passing_time import Passing
 
 STATE = ControlStateMsg(control_state=ControlState(is_running=False, is_holding=False, is_paused=False))
 ERROR = ErrorLogMsg(log=ErrorLog(entries=[ErrorLogEntry(message="m", created_time=1, severity=40)]))
@@ -249,17 +251,115 @@ async def test_the_oldest_samples_are_thinned_and_no_last_value_nor_event_is_los
     assert "the oldest samples are thinned" in caplog.text
 
 
-async def test_what_is_too_old_is_given_up_and_said(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_is_too_old_is_given_up_and_said(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computer = Passing(monkeypatch)
     async with outbox_of(max_age_s=10.0) as outbox:
         outbox.put(started("A"))
         for tick in range(30):
-            outbox.put(frame(tick))
+            computer.now += 1
+            outbox.put(frame(1000.0 - tick / 10 if tick > 20 else tick))  # whatever the clock on the wall says
+        await outbox.maintain()
+        assert outbox.lost == 19
         await outbox.maintain()
         assert outbox.lost == 19
         start, _ = await first(outbox)
         await outbox.rewind(start, -math.inf)
-        assert await delivered(outbox) == [str(tick) for tick in range(19, 30)]
+        assert len(await delivered(outbox)) == 11
     assert "19 samples waited" in caplog.text
+
+
+@pytest.mark.parametrize("leap_s", [15 * 86_400.0, 56 * 365 * 86_400.0, -56 * 365 * 86_400.0])
+async def test_what_waits_is_not_given_up_by_the_clock_on_the_wall(leap_s: float, tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    async with outbox_of(path) as outbox:
+        outbox.put(started("A"))
+        outbox.put(frame(1_800_000_000.0))
+        outbox.put(frame(1_800_000_000.0 + leap_s))
+        await outbox.maintain()
+        assert outbox.lost == 0
+    async with outbox_of(path) as outbox:
+        outbox.put(frame(1_800_000_001.0 + leap_s))
+        await outbox.maintain()
+        assert outbox.lost == 0
+        start, _ = await first(outbox)
+        await outbox.rewind(start, -math.inf)
+        assert len(await delivered(outbox)) == 3
+
+
+async def test_days_count_over_restarts_as_far_as_they_are_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    computer = Passing(monkeypatch)
+    path = tmp_path / "store.sqlite3"
+    async with outbox_of(path, max_age_s=100.0) as outbox:
+        outbox.put(started("A"))
+        outbox.put(frame(1.0))
+        computer.now += 60
+        outbox.put(frame(2.0))
+        await outbox.maintain()
+    computer.reboot()
+    async with outbox_of(path, max_age_s=100.0) as outbox:
+        computer.now += 30
+        outbox.put(frame(3.0))
+        await outbox.maintain()
+        assert outbox.lost == 0, "90 s are known of"
+    computer.now += 20
+    async with outbox_of(path, max_age_s=100.0) as outbox:
+        await outbox.maintain()
+        assert outbox.lost == 1, "and 20 more in which the computer was on"
+
+
+async def test_of_errors_the_newest_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "EVENTS", 3)
+    async with outbox_of() as outbox:
+        outbox.put(started("A"))
+        for tick in range(5):
+            outbox.put(frame(tick))
+            outbox.put(ERROR)
+        await outbox.maintain()
+        start, _ = await first(outbox)
+        await outbox.rewind(start, -math.inf)
+        assert await delivered(outbox) == ["0", "1", "2", "event", "3", "event", "4", "event"]
+
+
+async def test_an_aggregator_that_says_nothing_is_told_all_of_a_run_of_the_previous_process(tmp_path: Path) -> None:
+    path = tmp_path / "store.sqlite3"
+    async with outbox_of(path) as outbox:
+        outbox.retain_s = 10.0
+        for item in (started("A"), *map(frame, range(3)), stopped("A"), started("B"), *(frame(n, "B") for n in (3, 4))):
+            outbox.put(item)
+    async with outbox_of(path) as outbox:
+        outbox.retain_s = 10.0
+        start, _ = await first(outbox)
+        await outbox.rewind(start, None)
+        assert await delivered(outbox, 2) == ["0", "1"]
+        await outbox.forget("A")
+        start, _ = await first(outbox)
+        await outbox.rewind(start, None)
+        assert await delivered(outbox) == ["3", "4"], "what was acknowledged of another run says nothing of this one"
+
+
+async def test_the_window_counts_what_is_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    body = len(tags_updated_body(frame(10, None).tags, None))
+    monkeypatch.setattr(module, "WINDOW_BYTES", 3 * body)
+    async with outbox_of() as outbox:
+        assert await outbox.next() is None
+        outbox.go_live()
+        for tick in range(10, 50):
+            outbox.put(frame(tick, None))
+            assert await delivered(outbox, 1) == ["now"]
+        assert outbox.live, "there was never more than one in it"
+        for tick in range(50, 53):
+            outbox.put(frame(tick, None))
+        assert outbox.live
+        outbox.put(frame(53, None))
+        assert not outbox.live
+        outbox.go_live()
+        for tick in range(60, 63):
+            outbox.put(frame(tick, None))
+        assert outbox.live, "what was dropped takes no room"
 
 
 async def test_nobody_is_woken_for_nothing() -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
 import pytest
 
+from engine.runs.journal import Journal
 from engine.store import Store
 from engine.uplinks.contract import TagsFrame
+from engine.uplinks.outbox import Outbox
 from protocol.aggregator_messages import InjectCodeMsg, MethodMsg
 from protocol.engine_messages import (
     ControlStateMsg,
@@ -23,7 +26,7 @@ from protocol.engine_messages import (
 )
 from protocol.engine_messages import MethodMsg as KeptMethodMsg
 from protocol.messages import SuccessMessage
-from protocol.models import ControlState, Method
+from protocol.models import ControlState, Method, MethodState, RunLog
 from tests.unit.runs_bench import UNIX, UOD, Bench
 
 METHOD = Method.from_pcode("Mark: A")
@@ -195,8 +198,10 @@ async def test_samples_come_after_the_earlier_ones_whatever_was_done_to_the_cloc
 async def test_what_cannot_be_read_any_more_keeps_no_engine_from_starting(tmp_path: Path) -> None:
     run = await a_life_that_ends_in_a_run(tmp_path)
     store = Store(tmp_path / "kept.sqlite3")
-    store.do(lambda db: db.execute("UPDATE progress SET totals = x'00ff'"))
-    store.do(lambda db: db.execute("""UPDATE kept SET value = '{"lines": 7}' WHERE name = 'method'"""))
+    journal = Journal(store)
+    (dead,) = journal.dead_runs()
+    journal.progress(run, replace(dead.progress, totals=b"\x00\xff"))
+    journal.keep("method", {"lines": 7})
     store.start()
     await store.close()
     async with life(tmp_path, at=135.1) as bench:
@@ -231,3 +236,49 @@ async def test_an_engine_that_dies_within_the_first_second_of_a_run(tmp_path: Pa
         bench.ticks(3)
         assert bench.shown["System State"] == "Running"
         assert len({message.run_id for message in bench.told(RunStartedMsg)}) == 2
+
+
+async def test_a_run_of_which_only_what_waits_is_left_is_closed(tmp_path: Path) -> None:
+    run = await a_life_that_ends_in_a_run(tmp_path)
+    store = Store(tmp_path / "kept.sqlite3")
+    outbox = Outbox(store)
+    outbox.put(RunStartedMsg(run_id=run, started_tick=UNIX))
+    outbox.put(RunStartedMsg(run_id="ended", started_tick=UNIX))
+    outbox.put(
+        RunStoppedMsg(
+            run_id="ended", runlog=RunLog.empty(), method_state=MethodState.empty(), archive=None, archive_filename=None
+        )
+    )
+    Journal(store).end(run)
+    store.start()
+    await store.close()
+    async with life(tmp_path, at=135.0) as bench:
+        (stopped,) = bench.told(RunStoppedMsg)
+        assert (stopped.run_id, stopped.archive, stopped.runlog.lines) == (run, None, [])
+        bench.tick()
+        assert bench.shown["System State"] == "Stopped"
+        (said,) = errors(bench)
+        assert f"run {run} was not ended when the engine ended, and cannot go on" in said
+
+
+async def test_a_record_that_cannot_be_kept_is_an_alarm_and_no_end(tmp_path: Path) -> None:
+    (tmp_path / "kept.sqlite3" / "in the way").mkdir(parents=True)
+    async with life(tmp_path, at=0.0) as bench:
+        bench.tick()
+        assert bench.shown["Outbox Status"] == "Normal"
+        (said,) = errors(bench)
+        assert (
+            "kept.sqlite3 cannot be used: Is a directory; it is kept as kept.broken-1, and a new one is begun" in said
+        )
+    (tmp_path / "other").write_text("in the way")
+    (tmp_path / "kept.sqlite3").unlink()
+    (tmp_path / "kept.sqlite3").symlink_to(tmp_path / "other" / "away")
+    async with life(tmp_path, at=0.0) as bench:
+        bench.tick()
+        assert bench.shown["Outbox Status"] == "Not kept"
+        assert bench.values["PU01"] == 0, "outputs are made safe"
+        assert not bench.press("Start")
+        bench.ticks(20)
+        assert bench.shown["System State"] == "Running"
+        (said,) = errors(bench)
+        assert "nothing is kept of a run: cannot use" in said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import sqlite3
 import subprocess
@@ -19,7 +18,7 @@ from engine.store import Store, StoreError
 
 
 def insert(run: str) -> tuple[str, tuple[object, ...]]:
-    return "INSERT INTO run VALUES (?, ?, ?, ?)", (run, 1.0, "file", "header")
+    return "INSERT INTO run(id, started, filename, header) VALUES (?, ?, ?, ?)", (run, 1.0, "file", "header")
 
 
 def runs(db: sqlite3.Connection) -> list[str]:
@@ -42,7 +41,8 @@ async def test_what_is_given_is_done_in_order_and_outlives_the_store(tmp_path: P
 
 async def test_without_a_file_nothing_is_left_to_recall() -> None:
     store = Store()
-    assert store.recall(runs) is None
+    assert store.recall(runs) == []
+    assert store.in_memory
     store.start()
     store.do(lambda db: db.execute(*insert("a")))
     assert await store.ask(runs) == ["a"]
@@ -65,22 +65,6 @@ async def test_one_file_serves_one_engine(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="another Skidlink runs this UOD"):
         Store(tmp_path / "store.sqlite3")
     await first.close()
-
-
-async def test_a_broken_file_is_put_aside(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "store.sqlite3"
-    path.write_bytes(b"this is no database, but long enough to look into" * 100)
-    store = Store(path)
-    assert store.recall(runs) == []
-    await store.close()
-    assert "cannot be read" in caplog.text
-    assert [name for name in os.listdir(tmp_path) if name.startswith("store.broken-")]  # noqa: PTH208
-
-
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="name another folder by --outbox"):
-        Store(tmp_path / "file" / "store.sqlite3")
 
 
 async def test_a_full_disk_is_outlasted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -125,15 +109,15 @@ from engine.store import Store
 class Watched(Store):
     committed = threading.Event()
 
-    def _commit(self, db, batch):
-        left = super()._commit(db, batch)
+    def _commit(self, batch):
+        left = super()._commit(batch)
         self.committed.set()
         return left
 
 store = Watched(Path(sys.argv[1]))
 store.start()
 row = ("a", 1.0, "file", "header")
-store.do(lambda db: db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", row))
+store.do(lambda db: db.execute("INSERT INTO run(id, started, filename, header) VALUES (?, ?, ?, ?)", row))
 assert store.committed.wait(60), "nothing was made durable"
 os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -157,7 +141,7 @@ store = Store(Path(sys.argv[1]), sync_ms=0)
 store.start()
 row = ("a", 1.0, "file", "header")
 with store.together():
-    store.do(lambda db: db.execute("INSERT INTO run VALUES (?, ?, ?, ?)", row))
+    store.do(lambda db: db.execute("INSERT INTO run(id, started, filename, header) VALUES (?, ?, ?, ?)", row))
     time.sleep(0.2)  # by itself it would be durable by now
     store.do(lambda db: os.kill(os.getpid(), signal.SIGKILL))
 time.sleep(60)
