@@ -310,6 +310,15 @@ class Reviews(Protocol):
     def review(devices: Mapping[str, Any], points: Sequence[Point], /) -> Sequence[Remark]: ...
 
 
+@runtime_checkable
+class Learns(Protocol):
+    """A driver that finds out more about its points than readings show."""
+
+    def remarks(self) -> Sequence[Remark]:
+        """What `open` has found out, for example an output that the device lets nobody write; asks nobody."""
+        ...
+
+
 def groups_of(points: Sequence[Point]) -> list[Group]:
     """Group the points that are read by device and cadence, in the order of their first appearance."""
     rows: dict[tuple[str, int], list[int]] = {}

@@ -24,9 +24,11 @@ from drivers.contract import (
     Driver,
     Group,
     Image,
+    Learns,
     LinkError,
     Quality,
     ReadsBack,
+    Remark,
     UnansweredError,
     Value,
     WriteError,
@@ -97,6 +99,8 @@ class Link:
         """Whether any device has answered since the link was opened last."""
         self._has_delivered = False
         """Whether it has brought a value that is not bad, or taken one, since it was opened last."""
+        self._remarks: set[Remark] = set()
+        """What the log has said already."""
         self._state_log = StateLog(name, self.devices)
 
     @property
@@ -146,6 +150,7 @@ class Link:
                     self._unconfirmed.clear()
                     self._lives = False
                     self.image = self.driver.image
+                    self._tell_remarks()
                     await self._serve()
                 except LinkError as error:
                     self._broken(str(error))
@@ -161,6 +166,13 @@ class Link:
                 await asyncio.sleep(backoff_s(failures, LONGEST_WAIT_S))
         finally:
             await self.driver.close()
+
+    def _tell_remarks(self) -> None:
+        """Log what the driver has found out about its points, each once."""
+        for remark in self.driver.remarks() if isinstance(self.driver, Learns) else ():
+            if remark not in self._remarks:
+                self._remarks.add(remark)
+                log.warning("%s: tag %s: %s", self.name, remark.tag, remark.message)
 
     async def _serve(self) -> None:
         """Read each group at its cadence and write each wish at once. Raises `LinkError`."""

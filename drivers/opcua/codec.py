@@ -19,6 +19,7 @@ from asyncua import ua
 from asyncua.ua.status_codes import StatusCodes, get_name_and_doc
 
 from drivers.contract import Image, Kind, Quality, Value
+from drivers.opcua.advice import with_advice
 from drivers.reasons import reason_code
 
 Type = ua.VariantType
@@ -126,7 +127,7 @@ def quality_of(status: int, on_uncertain: OnUncertain | None = None) -> tuple[Qu
     if severity == _UNCERTAIN:
         wanted = on_uncertain or ("stale" if status & _CODE_BITS in _NO_MEASUREMENT else "publish")
         quality = Quality.STALE if wanted == "stale" else Quality.UNCERTAIN
-    return quality, reason_code(f"the server says {status_text(status)}")
+    return quality, reason_code(with_advice(f"the server says {status_text(status)}", status))
 
 
 def status_text(status: int) -> str:

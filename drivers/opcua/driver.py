@@ -12,6 +12,7 @@ from asyncua import ua
 
 from drivers.contract import Group, Image, LinkError, Options, Point, Remark, Value
 from drivers.opcua import options as opcua_options
+from drivers.opcua.advice import with_advice
 from drivers.opcua.binding import NO_BINDING, WHOLE_ARRAY, bind, element_of, held, is_same, is_whole_array, write_value
 from drivers.opcua.codec import status_text
 from drivers.opcua.known_nodes import KnownNodes
@@ -110,11 +111,19 @@ class OpcUa:
         answers = await self._link.write(list(sent.values()))
         for (row, request), status in zip(sent.items(), answers, strict=True):
             if not status.is_good():
-                refused[row] = (
-                    f"the server refuses {values[row]!r} for {node_text(request)}: {status_text(status.value)}"
-                )
+                said = f"the server refuses {values[row]!r} for {node_text(request)}: {status_text(status.value)}"
+                refused[row] = with_advice(said, status.value)
         kept = {row: request for row, request in sent.items() if row not in refused}
         return refused | await self._read_back(kept)
+
+    def remarks(self) -> Sequence[Remark]:
+        """Outputs that the server lets nobody write, or not this user, as it says itself."""
+        places, unwritable = self._plan.places, self._known.unwritable
+        return [
+            Remark(place.tag, "direction", why, error=True)
+            for place in places
+            if place.writes and (why := unwritable.get(place.node))
+        ]
 
     async def close(self) -> None:
         """Let the session go, within about a second."""

@@ -16,6 +16,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from drivers.contract import LinkError
+from drivers.opcua.access_levels import unwritable
 from drivers.opcua.enumerations import Texts, texts_of
 from drivers.opcua.hints import hints
 from drivers.opcua.link import Link
@@ -41,6 +42,8 @@ class KnownNodes:
         """In the order of `plan.addresses`; empty while there is no session."""
         self.texts: Mapping[int, Texts] = {}
         """Node -> the server's texts for its numbers, where a tag wants them."""
+        self.unwritable: Mapping[int, str] = {}
+        """Node -> why the server says that it cannot be written, of those that are to be written."""
         self._lacking: set[int] = set()
         """Nodes that are missing or do not fit."""
         self._doubted: set[int] = set()
@@ -68,11 +71,12 @@ class KnownNodes:
             for place, node in zip(absent, await find_nodes(self._link, missing), strict=True):
                 found[place] = node
         self.texts = await self._learn_texts(range(len(found)), found)
+        self.unwritable = await self._learn_access(range(len(found)), found)
         self.nodes = found
 
     def forget(self) -> None:
         """The session is over."""
-        self.nodes, self.texts = (), {}
+        self.nodes, self.texts, self.unwritable = (), {}, {}
         self._lacking, self._doubted = set(), set()
         self._look_at, self._pause_s = math.inf, FIRST_LOOK_AFTER_S
 
@@ -110,6 +114,8 @@ class KnownNodes:
             nodes = [news.get(place, node) for place, node in enumerate(self.nodes)]
             texts = await self._learn_texts(news, nodes)
             self.texts = {node: known for node, known in self.texts.items() if node not in news} | texts
+            access = await self._learn_access(news, nodes)
+            self.unwritable = {node: why for node, why in self.unwritable.items() if node not in news} | access
             self.nodes = nodes
         return doubted | news.keys()
 
@@ -128,6 +134,14 @@ class KnownNodes:
             node = places[row].node
             hint = found.get(node, f"{addresses[node].text}: {why}")
             _log.warning("%s: tag %s: %s", self._link.endpoint, places[row].tag, hint)
+
+    async def _learn_access(self, among: Collection[int], nodes: Sequence[Node | Absent]) -> dict[int, str]:
+        wanted = {
+            place.node: node.id
+            for place in self._plan.places
+            if place.writes and place.node in among and isinstance(node := nodes[place.node], Node)
+        }
+        return await unwritable(self._link, wanted) if wanted else {}
 
     async def _learn_texts(self, among: Collection[int], nodes: Sequence[Node | Absent]) -> dict[int, Texts]:
         wanted = {

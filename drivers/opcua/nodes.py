@@ -20,7 +20,10 @@ from drivers.opcua.codec import Type
 from drivers.opcua.link import Link
 from drivers.opcua.node_ids import make_node_id, standard_node, value_of
 
-MISSING = "the server has no such node: the log says what is near"
+MISSING = (
+    "the server has no such node: correct it (the log says what is near), or ask the PLC's programmer whether it is "
+    "published over OPC UA"
+)
 UNKNOWN_AT_ITS_PATH = (
     "the server finds the node by its path, but says BadNodeIdUnknown when it is read: it is asked for again; if that "
     "does not help, restart the server, or name the node by its id"

@@ -45,6 +45,7 @@ class Place:
     read_back: bool = False
     on_uncertain: OnUncertain | None = None
     stale_by: StaleBy = "received"
+    writes: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -113,6 +114,7 @@ def make_plan(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> 
             options.read_back,
             options.on_uncertain or devices[point.device].on_uncertain,
             options.stale_by or devices[point.device].stale_by,
+            point.write,
         )
         places.append(place)
     groups, subscribed = _groups(devices, points)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from rich.text import Text
 
-from drivers.contract import Driver, DriverError, Identifies, Image, Quality, UnansweredError, Value
+from drivers.contract import Driver, DriverError, Identifies, Image, Learns, Quality, UnansweredError, Value
 from drivers.registry import driver_class
 from engine.cli.screen import Grid, console_for, log_to, plain, tell, tell_json, tell_result
 from engine.cli.view import STYLES, number
@@ -118,6 +118,8 @@ async def _read_link(spec: LinkSpec) -> tuple[Image, list[str], Mapping[str, str
                     await _read_group(driver, group)
                 except DriverError as error:
                     troubles.append(str(error))
+            if isinstance(driver, Learns):
+                troubles += [f"tag {remark.tag}: {remark.message}" for remark in driver.remarks()]
             if isinstance(driver, Identifies):
                 identities = await driver.identify()
     except DriverError as error:

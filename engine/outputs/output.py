@@ -89,7 +89,10 @@ class Output:
             return bool(raw) if kind is Kind.BOOL else raw
         if kind is Kind.TEXT:
             if not isinstance(value, str):
-                raise OutputRefusedError(f"{tag.name} takes a text, not {value!r}")
+                raise OutputRefusedError(
+                    f"{tag.name} takes a text, not {value!r}: to give it texts, write type: string under the tag, or "
+                    "argument: text under its command"
+                )
             return value
         if isinstance(value, str):
             raise OutputRefusedError(f"{tag.name} takes a number, not {value!r}")

@@ -174,6 +174,9 @@ class Commands:
             self._fault(at, f"{tag.name} takes one of its choices, no {kind}", hint)
         if kind == "text" and tag.unit:
             self._fault(at, f"{tag.name} has a unit, so it takes a number, no text")
+        elif kind != "choice" and not tag.choices and self._is_text(tag.name) is (kind == "number"):
+            taken = "text" if kind == "number" else "number"
+            self._fault(at, f"{tag.name} takes a {taken}, not a {kind}", f"write argument: {taken}, or leave it out")
         if kind != "number" and command.units:
             self._fault((*path, "units"), "only a number has units", "take out units")
         offered = compatible_units(tag.unit) if tag.unit and kind == "number" else []

@@ -20,6 +20,7 @@ from engine.uod.counters import CountedTags
 from engine.uod.draft import Draft
 from engine.uod.expressions import check_derived
 from engine.uod.faults import Finding, Path, Severity
+from engine.uod.given_texts import outputs_given_texts
 from engine.uod.guards import Guards
 from engine.uod.heartbeats import heartbeat_spec, unfit_heartbeat
 from engine.uod.model import Derived, Tag
@@ -43,6 +44,7 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
     findings += counted.findings
     tags: list[TagSpec] = []
     outputs: list[OutputSpec] = []
+    texts = outputs_given_texts(uod)
     heartbeats: list[HeartbeatSpec] = []
     for name, tag in uod.tags.items():
         if is_counter(tag):
@@ -58,7 +60,9 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
             heartbeats.append(heartbeat_spec(len(tags), tag, socket))
         elif tag.direction != "input":
             outputs.append(guards.output(name, tag, len(tags), socket))
-        spec = _tag_spec(name, tag, socket, wiring.kind(socket))
+        kind = wiring.kind(socket)
+        written = Kind.TEXT if name in texts and not wiring.is_learned(socket) else kind
+        spec = _tag_spec(name, tag, socket, written if tag.direction == "output" else kind)
         if wiring.is_learned(socket):
             findings += check_stand_in(("tags", name), tag, converted_kind(spec, wiring.kind(socket)))
             findings += check_safe_kind(("tags", name), tag, wiring.kind(socket))
@@ -90,7 +94,7 @@ def resolve(draft: Draft, file: str) -> tuple[Skid | None, list[Finding]]:
         socket = wiring.sockets[name]
         if wiring.is_learned(socket):
             return wiring.kind(socket) is Kind.TEXT
-        return isinstance(uod.tags[name].safe_value, str) or None
+        return name in texts or None
 
     controls = Controls(draft, tags, outputs, made_by, is_text)
     findings += controls.findings
@@ -185,8 +189,6 @@ def _tag_spec(name: str, tag: Tag, socket: Socket, kind: Kind) -> TagSpec:
 
 def _written_kind(tag: Tag, kind: Kind) -> Kind:
     """The kind in which the engine remembers what it has written to an output that is never read."""
-    if isinstance(tag.safe_value, str) and not tag.choices:
-        return Kind.TEXT
     return Kind.FLOAT if kind is not Kind.TEXT and scale_and_offset(tag) != (1.0, 0.0) else kind
 
 
