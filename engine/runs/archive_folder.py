@@ -2,9 +2,10 @@
 
 Rules of this file:
 
-* Nothing is touched but files with names that archives have.
-* A run goes as a whole, its text and its table. The oldest goes first, for its age, for the size of all of them, or
-  because the disk is nearly full. The run that is active stays, and so does one that the aggregator has not got.
+* Nothing is touched but files with names that archives have, and the file of their ages.
+* A run goes as a whole, its text and its table: for its age, for the size of all of them, or because the disk is nearly
+  full. The one that ended first goes first, whatever its name says. The run that is active stays, and so does one that
+  the aggregator has not got.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import csv
 import logging
 import re
 import shutil
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum
@@ -22,6 +22,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+from engine.runs.archive_ages import ArchiveAges
 from engine.runs.whole_lines import WholeLines
 
 log = logging.getLogger("skidlink.engine.runs")
@@ -66,8 +67,6 @@ class Room(Enum):
 class _Kept:
     files: tuple[Path, ...]
     size: int
-    ended: float
-    """unix seconds"""
 
 
 class ArchiveFolder:
@@ -85,6 +84,7 @@ class ArchiveFolder:
         self._rule = rule
         self._undelivered = undelivered
         self._free = free
+        self._ages = ArchiveAges(path)
 
     def make(self) -> None:
         """Make it, if it is not there. Raises `OSError`."""
@@ -119,10 +119,10 @@ class ArchiveFolder:
         """Delete by the rule; `active` is the stem of the run that is being written, or "". Raises `OSError`."""
         runs = self._runs(active)
         size = sum(kept.size for kept in runs.values())
-        now = time.time()
         undelivered = cache(self._undelivered)  # asked for where something may have to go, which is seldom
-        for stem, kept in sorted(runs.items()):
-            why = self._why(kept, size, now)
+        for stem, age_s in self._ages.of(runs).items():
+            kept = runs[stem]
+            why = self._why(age_s, size)
             if not why:
                 continue
             waiting = undelivered()
@@ -135,10 +135,10 @@ class ArchiveFolder:
             size -= kept.size
             log.info("%s: deleted the archive of %s: %s", self.path, stem.removeprefix("archiver-"), why)
 
-    def _why(self, kept: _Kept, size: int, now: float) -> str:
+    def _why(self, age_s: float, size: int) -> str:
         """Why a run is to be deleted; "" where it stays."""
         rule = self._rule
-        if now - kept.ended > rule.keep_s:
+        if age_s > rule.keep_s:
             return f"older than {rule.keep_s / 86_400:g} days"
         if size > rule.limit_bytes:
             return f"all together take more than {rule.limit_bytes / 2**20:g} MiB"
@@ -154,18 +154,17 @@ class ArchiveFolder:
                 files.setdefault(path.stem, []).append(path)
         found: dict[str, _Kept] = {}
         for stem, paths in files.items():
-            stats = [path.stat() for path in paths]
-            found[stem] = _Kept(tuple(paths), sum(s.st_size for s in stats), max(s.st_mtime for s in stats))
+            found[stem] = _Kept(tuple(paths), sum(path.stat().st_size for path in paths))
         return found
 
 
 def run_id_of(path: Path) -> str | None:
-    """The run that an archive is of, as its first row tells; None where it has none."""
+    """The run that an archive is of, as its first row tells; None where it has none, or none that can be read."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
+        with path.open(encoding="utf-8", errors="replace", newline="") as file:
             rows = csv.reader(file, quoting=csv.QUOTE_NONE, escapechar="\\")
             found: list[list[str]] = list(islice(rows, 2))
-    except FileNotFoundError:
+    except (FileNotFoundError, csv.Error):
         return None
     return dict(zip(*found, strict=False)).get("Run Id") if len(found) == 2 else None
 

@@ -38,4 +38,4 @@ def test_no_row_is_torn_when_the_writer_is_killed(tmp_path: Path) -> None:
         numbers = [int(row[2]) for row in rows[seen:]]
         assert numbers == list(range(len(numbers))), "in order, behind those of the lives before"
         seen = len(rows)
-    assert [each.name for each in tmp_path.iterdir()] == [NAME]
+    assert [each.name for each in tmp_path.glob("archiver-*")] == [NAME]

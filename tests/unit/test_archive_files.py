@@ -107,7 +107,7 @@ async def test_a_run_is_written_as_it_is_sent_and_goes_on_after_a_crash(tmp_path
     assert stopped.archive_filename is not None
     assert stopped.archive == archived.text(stopped.archive_filename)
     assert len(archived.text(stopped.archive_filename).splitlines()) > 4
-    assert len(list(archived.folder.path.iterdir())) == 1
+    assert len(list(archived.folder.path.glob("archiver-*"))) == 1
 
 
 async def test_runs_that_begin_in_the_same_second_have_files_of_their_own(tmp_path: Path) -> None:
@@ -267,7 +267,7 @@ async def test_a_parquet_file_has_the_exact_values(tmp_path: Path) -> None:
         "Datetime (UTC)": datetime.fromtimestamp(UNIX + 1, UTC), "Run Id": "run", "Flow [L/h]": math.pi,
         "Small": pytest.approx(0.1, rel=1e-7), "Count": -(2**63), "Total": 2**64 - 1, "Valve": "Open", "Flag": True,
     }  # fmt: skip
-    assert {each.suffix for each in archived.folder.path.iterdir()} == {".txt", ".parquet"}
+    assert {each.suffix for each in archived.folder.path.glob("archiver-*")} == {".txt", ".parquet"}
 
 
 async def test_a_parquet_file_is_made_of_what_a_crash_has_left(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.runs.archive_ages import NAME
 from engine.runs.archive_folder import ArchiveFolder, ArchiveRule, Room, run_id_of
 from engine.runs.whole_lines import WholeLines
 from tests.unit.full_disk import files_no_larger_than
+from tests.unit.passing_time import Passing
 
 MIB = 2**20
 HEADER = "Datetime (UTC),Run Id,Mark\n"
@@ -77,12 +79,11 @@ class Archives:
         self.asked += 1
         return self.undelivered
 
-    def add(self, day: int, suffix: str = ".txt", *, age_s: float = 0.0, size: int = 0) -> Path:
-        """A file of run "run-DAY", so long after its end."""
+    def add(self, day: int, suffix: str = ".txt", *, size: int = 0) -> Path:
+        """A file of run "run-DAY", whose stamp says nothing."""
         path = self.folder.path / f"archiver-2026-11-{day:02}_120000{suffix}"
         path.write_text(f"{HEADER}2026,run-{day},\n".ljust(size, "x"))
-        ended = path.stat().st_mtime - age_s
-        os.utime(path, (ended, ended))
+        os.utime(path, (0, 0))
         return path
 
     @property
@@ -90,19 +91,105 @@ class Archives:
         return sorted({int(path.name[17:19]) for path in self.folder.path.glob("archiver-*")})
 
 
-def test_the_oldest_go_for_their_age_with_all_that_belongs_to_them(tmp_path: Path) -> None:
-    archives = Archives(tmp_path)
+@pytest.fixture
+def computer(monkeypatch: pytest.MonkeyPatch) -> Passing:
+    return Passing(monkeypatch)
+
+
+def test_the_oldest_go_for_their_age_with_all_that_belongs_to_them(tmp_path: Path, computer: Passing) -> None:
+    archives = Archives(tmp_path, ArchiveRule(keep_s=86_400, limit_bytes=MIB, min_free_bytes=500 * MIB))
     for suffix in (".txt", ".parquet", ".rows", ".unfinished"):
-        archives.add(1, suffix, age_s=86_500)
-    archives.add(2, age_s=80_000)
+        archives.add(2, suffix)
     mine = archives.folder.path / "notes.txt"
     mine.write_text("mine")
     os.utime(mine, (0, 0))
     archives.folder.prune("")
-    assert archives.days == [2]
+    computer.now += 6500
+    archives.add(1)
+    archives.folder.prune("")
+    computer.now += 79_900
+    archives.folder.prune("")
+    assert archives.days == [1, 2]
+    computer.now += 100
+    archives.folder.prune("")
+    assert archives.days == [1], "what its name says is not how old it is"
     assert mine.exists(), "what is no archive is nobody's to delete"
     archives.folder.prune("")
     assert archives.asked == 1, "who asks the outbox has a reason"
+
+
+def test_ages_are_of_time_that_has_passed_and_outlive_the_engine(tmp_path: Path, computer: Passing) -> None:
+    archives = Archives(tmp_path)
+    archives.add(1)
+    archives.folder.prune("")
+    computer.now += 40_000
+    archives = Archives(tmp_path)
+    archives.folder.prune("")
+    computer.reboot()
+    archives = Archives(tmp_path)
+    archives.folder.prune("")
+    assert archives.days == [1], "stamps are of 1970, and nobody knows for how long it was off"
+    computer.now += 46_300
+    archives.folder.prune("")
+    assert archives.days == [1]
+    computer.now += 200
+    archives.folder.prune("")
+    assert archives.days == []
+
+
+def test_the_run_that_ended_first_goes_first_whatever_its_name_says(tmp_path: Path, computer: Passing) -> None:
+    archives = Archives(tmp_path)
+    for day in (3, 1, 2):  # as a clock goes that is set
+        archives.add(day, size=40)
+        archives.folder.prune("")
+        computer.now += 10
+    assert archives.days == [1, 2]
+    Archives(tmp_path).folder.prune("")
+    archives.add(4, size=40)
+    Archives(tmp_path).folder.prune("")
+    assert archives.days == [2, 4], "in the next process, too"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{", b'{"passed_s": "x"}', b'{"passed_s": 1, "boot": "", "ended": 1}']
+)
+def test_ages_that_cannot_be_read_begin_anew(
+    content: bytes, tmp_path: Path, computer: Passing, caplog: pytest.LogCaptureFixture
+) -> None:
+    archives = Archives(tmp_path)
+    archives.add(1)
+    archives.folder.prune("")
+    ages = archives.folder.path / NAME
+    assert ages.exists()
+    computer.now += 90_000
+    ages.write_bytes(content)
+    archives = Archives(tmp_path)
+    archives.folder.prune("")
+    assert archives.days == [1]
+    assert "the ages of all archives begin anew" in caplog.text
+    computer.now += 90_000
+    archives.folder.prune("")
+    assert archives.days == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit for the size of files")
+def test_a_disk_that_takes_nothing_keeps_no_archive_from_being_deleted(tmp_path: Path, computer: Passing) -> None:
+    archives = Archives(tmp_path)
+    archives.add(1)
+    with files_no_larger_than(0):
+        archives.folder.prune("")
+        computer.now += 90_000
+        archives.folder.prune("")
+    assert archives.days == []
+
+
+def test_a_damaged_archive_is_of_no_known_run(tmp_path: Path) -> None:
+    archives = Archives(tmp_path)
+    path = archives.add(1)
+    path.write_bytes(HEADER.encode() + b"\xff\xfe\x00,run,\n")
+    assert run_id_of(path) == "run"
+    path.write_bytes(b"x" * 200_000 + b"\n" + b"y" * 200_000)
+    assert run_id_of(path) is None
 
 
 def test_the_oldest_go_for_the_size_of_all(tmp_path: Path) -> None:
@@ -124,10 +211,12 @@ def test_the_oldest_go_for_the_room_on_the_disk_until_there_is_enough(tmp_path: 
     assert archives.days == []
 
 
-def test_the_active_run_and_those_that_are_not_delivered_stay(tmp_path: Path) -> None:
+def test_the_active_run_and_those_that_are_not_delivered_stay(tmp_path: Path, computer: Passing) -> None:
     archives = Archives(tmp_path)
     for day in (1, 2, 3):
-        archives.add(day, age_s=90_000)
+        archives.add(day)
+    archives.folder.prune("")
+    computer.now += 90_000
     archives.undelivered = {"run-2"}
     archives.folder.prune("archiver-2026-11-03_120000")
     assert archives.days == [2, 3]
@@ -135,6 +224,9 @@ def test_the_active_run_and_those_that_are_not_delivered_stay(tmp_path: Path) ->
     archives.folder.prune("")
     assert archives.days == [2, 3], "nothing goes while nobody knows"
     archives.undelivered = set()
+    archives.folder.prune("")
+    assert archives.days == [3], "it was active until now"
+    computer.now += 90_000
     archives.folder.prune("")
     assert archives.days == []
 
