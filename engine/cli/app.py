@@ -11,6 +11,7 @@ from engine.cli.loop import LoopName
 from engine.cli.modbus import modbus
 from engine.cli.number_option import number_option
 from engine.cli.opcua import opcua
+from engine.cli.secret import warn_where_it_is_seen
 
 app = typer.Typer(
     name="skidlink",
@@ -33,7 +34,11 @@ Aggregator = Annotated[
 Secret = Annotated[
     str,
     typer.Option(
-        envvar="SKIDLINK_AGGREGATOR_SECRET", help="The aggregator's secret.", show_envvar=True, show_default=False
+        envvar="SKIDLINK_AGGREGATOR_SECRET",
+        help="The aggregator's secret. All users of this computer can see it here: --secret-file is safe.",
+        show_envvar=True,
+        show_default=False,
+        callback=warn_where_it_is_seen,
     ),
 ]
 SecretFile = Annotated[

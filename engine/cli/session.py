@@ -6,6 +6,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.cli.secret import read_secret
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
@@ -78,7 +80,7 @@ def make_session(
     """A session from the options of both; a file that is named has the secret, whatever the environment says."""
     return Session(
         aggregator=aggregator,
-        secret=secret_file.read_text().strip() if secret_file else secret,
+        secret=read_secret(secret_file) if secret_file else secret,
         kept=Kept(folder=outbox, sync_ms=outbox_sync_ms, limit_mb=outbox_limit_mb, days=outbox_keep_days),
         archived=Archived(
             folder=archive,

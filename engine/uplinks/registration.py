@@ -58,7 +58,7 @@ def _refusal(address: Address, message: RegisterEngineMsg, reply: RegisterEngine
         cure = (
             "give the one that it was started with, or none if it has none"
             if message.secret
-            else "it wants one: give it by --secret or SKIDLINK_AGGREGATOR_SECRET"
+            else "it wants one: give it by --secret-file or SKIDLINK_AGGREGATOR_SECRET"
         )
         return RefusedError(f"{address} does not accept our secret; {cure}", SECRET_WAIT_S)
     if reply.version_match is None:
