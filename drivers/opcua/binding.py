@@ -11,7 +11,7 @@ from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 
 from drivers.contract import Image, Kind, Quality, Value
-from drivers.opcua.codec import ARRAY, KINDS, NOT_ARRAY, STRUCTURE, Cell, Type, encode
+from drivers.opcua.codec import ARRAY, KINDS, MIXED, NOT_ARRAY, STRUCTURE, Cell, Type, encode
 from drivers.opcua.enumerations import Texts
 from drivers.opcua.nodes import Absent, Node
 from drivers.opcua.plan import Place, Plan
@@ -60,7 +60,7 @@ def bind(plan: Plan, nodes: Sequence[Node | Absent], texts: Mapping[int, Texts],
         elif isinstance(node, Node) and place.server_texts:
             kinds[row] = Kind.TEXT
         elif isinstance(node, Node) and place.declared is None and node.sends is not None:
-            kinds[row] = KINDS[node.sends]
+            kinds[row] = KINDS[_sent(place, node) or node.sends]
     if kinds != image.kinds.tolist():
         image = _with_kinds(image, kinds)
     for row, reason in unfit.items():
@@ -94,6 +94,10 @@ def write_value(place: Place, node: Node | Absent, value: Value, texts: Texts | 
         raise ValueError("the server does not tell the type of the node: give the node a data type on the server")
     if reason := _misshapen(place, node):
         raise ValueError(reason)
+    if _is_byte(place, node):
+        raise ValueError(
+            "the node is a byte string, of which one byte cannot be written: delete index to write all of it"
+        )
     if place.server_texts:
         value = _number(value, texts or {}, node.takes)
     try:
@@ -150,10 +154,20 @@ def _unfit(place: Place, node: Node | Absent) -> str:
     if node.sends is None:
         return ""
     if node.sends not in KINDS:
-        return STRUCTURE
-    if place.declared is not None and KINDS[node.sends] is not place.kind:
-        return f"type is given as {place.declared.name}, but the node is {node.sends.name}: correct it, or leave it out"
+        return MIXED if node.sends is Type.Variant else STRUCTURE
+    sent = _sent(place, node) or node.sends
+    if place.declared is not None and KINDS[sent] is not place.kind:
+        return f"type is given as {place.declared.name}, but the node is {sent.name}: correct it, or leave it out"
     return _misshapen(place, node)
+
+
+def _sent(place: Place, node: Node) -> Type | None:
+    """The type of the value that a point takes of what its node sends: a byte of a byte string, or all of it."""
+    return Type.Byte if _is_byte(place, node) else node.sends
+
+
+def _is_byte(place: Place, node: Node) -> bool:
+    return place.index is not None and node.sends is Type.ByteString and not node.is_array
 
 
 def _textless(place: Place, texts: Mapping[int, Texts]) -> str:
@@ -161,7 +175,7 @@ def _textless(place: Place, texts: Mapping[int, Texts]) -> str:
 
 
 def _misshapen(place: Place, node: Node) -> str:
-    if node.is_array is None or node.is_array == (place.index is not None):
+    if node.is_array is None or node.is_array == (place.index is not None) or _is_byte(place, node):
         return ""
     return ARRAY if node.is_array else NOT_ARRAY
 

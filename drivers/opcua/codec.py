@@ -60,6 +60,7 @@ INTEGERS: dict[Type, np.iinfo[Any]] = {
 }
 
 STRUCTURE = "the node is a structure: name the node of one of its fields instead"
+MIXED = "each element of the node may be of another type: name a node that holds one value of one type instead"
 ARRAY = "the node is an array: give the element to read, as index: 0"
 NOT_ARRAY = "the node is no array: delete index"
 
@@ -68,6 +69,7 @@ UNDECODABLE = ua.DataValue(StatusCode=ua.StatusCode(ua.UInt32(StatusCodes.BadDec
 
 _NULL = reason_code("the server has no value for the node (null)")
 _STRUCTURE = reason_code(STRUCTURE)
+_MIXED = reason_code(MIXED)
 _ARRAY = reason_code(ARRAY)
 _NOT_ARRAY = reason_code(NOT_ARRAY)
 _SHORT = reason_code("the array of the node has no such element: lower index")
@@ -156,7 +158,7 @@ def settle(cell: Cell, status: int, variant: Any, image: Image) -> bool:
     changed = status == StatusCodes.BadNodeIdUnknown
     quality, reason = quality_of(status, cell.on_uncertain)
     if quality is not Quality.BAD:
-        value, lacking = element(variant, cell.index)
+        value, found, lacking = element(variant, cell.index)
         if lacking:
             quality, reason = Quality.BAD, reason if reason and lacking == _NULL else lacking
         elif cell.texts is not None:
@@ -165,7 +167,7 @@ def settle(cell: Cell, status: int, variant: Any, image: Image) -> bool:
                 quality, reason = Quality.BAD, _NO_TEXT
             else:
                 image.columns[cell.kind][cell.position] = text
-        elif KINDS[(found := variant.VariantType)] is not cell.kind:
+        elif KINDS[found] is not cell.kind:
             quality, reason = Quality.BAD, _misfit(found, cell.kind)
             changed = True
         else:
@@ -175,18 +177,27 @@ def settle(cell: Cell, status: int, variant: Any, image: Image) -> bool:
     return changed
 
 
-def element(value: ua.Variant | None, index: int | None) -> tuple[Any, int]:
-    """The one value that a point takes of a node's, or the code of the reason why there is none."""
+def element(value: ua.Variant | None, index: int | None) -> tuple[Any, Type, int]:
+    """The one value that a point takes of a node's, its type, and the code of the reason where there is none.
+
+    A byte string counts as an array of bytes, which it is by its structure: OPC 10000-4 5.11.4.2.
+    """
     if value is None or value.VariantType is Type.Null:
-        return None, _NULL
-    if value.VariantType not in KINDS:
-        return None, _STRUCTURE
+        return None, Type.Null, _NULL
+    found = value.VariantType
+    if found not in KINDS:
+        return None, found, _MIXED if found is Type.Variant else _STRUCTURE
     if not value.is_array:
-        return (value.Value, 0) if index is None else (None, _NOT_ARRAY)
-    if index is None:
-        return None, _ARRAY
-    elements: list[Any] = ua.flatten(value.Value) or []
-    return (elements[index], 0) if index < len(elements) else (None, _SHORT)
+        if index is None:
+            return value.Value, found, 0
+        if found is not Type.ByteString:
+            return None, found, _NOT_ARRAY
+        found, elements = Type.Byte, list(value.Value or b"")
+    elif index is None:
+        return None, found, _ARRAY
+    else:
+        elements = ua.flatten(value.Value) or []
+    return (elements[index], found, 0) if index < len(elements) else (None, found, _SHORT)
 
 
 def as_text(value: Any, found: Type) -> str:

@@ -36,6 +36,8 @@ DECODING_ERRORS = (
 """What asyncua's decoder raises on a value that it does not understand."""
 STRUCTURE: Any = ua.Variant(ua.ExtensionObject(), Type.ExtensionObject)
 """Stands for every value that fits no column, so that it need not be decoded."""
+_MIXED: Any = ua.Variant([], Type.Variant, is_array=True)
+"""The same for an array of Variants."""
 MOST_ELEMENTS = 100_000
 """Of a longer array the elements behind are not looked at where all of it is asked for."""
 
@@ -69,6 +71,8 @@ def variant_of(body: bytes, start: int, encoding: int, end: int, most: int = MOS
         return ua.Variant()
     if number == Type.ExtensionObject.value and _is_enum_values(body, start, encoding):
         return _binary.variant_from_binary(Buffer(body, start - 1))
+    if number == Type.Variant.value:
+        return _MIXED
     if number > Type.DiagnosticInfo.value or Type(number) not in KINDS:
         return STRUCTURE
     if not encoding & ARRAY:

@@ -19,6 +19,11 @@ def make_node_id(identifier: Any, namespace: int, form: ua.NodeIdType) -> ua.Nod
     return ua.NodeId(identifier, ua.Int16(namespace), form)
 
 
+def qualified_name(name: str, namespace: int) -> ua.QualifiedName:
+    """A name in a namespace, to be sent: asyncua encodes the index as a signed number, which has the same bits."""
+    return ua.QualifiedName(name, ua.Int16(namespace - 0x1_0000 if namespace > 0x7FFF else namespace))
+
+
 def node_text(operation: Any) -> str:
     """The node id of a read or write operation, as the author may write it."""
     return operation.NodeId.to_string()

@@ -18,7 +18,7 @@ from asyncua.ua.status_codes import StatusCodes
 from drivers.opcua.address import Address, BrowsePath, Identifier, Namespace, Step
 from drivers.opcua.codec import Type
 from drivers.opcua.link import Link
-from drivers.opcua.node_ids import make_node_id, standard_node, value_of
+from drivers.opcua.node_ids import make_node_id, qualified_name, standard_node, value_of
 
 MISSING = (
     "the server has no such node: correct it (the log says what is near), or ask the PLC's programmer whether it is "
@@ -118,7 +118,7 @@ async def follow(link: Link, paths: Sequence[Sequence[Step]]) -> list[ua.NodeId 
 def _relative_path(link: Link, steps: Sequence[Step]) -> ua.RelativePath:
     elements: list[Any] = [
         ua.RelativePathElement(
-            _HIERARCHICAL, TargetName=ua.QualifiedName(step.name, _index_of(link, step.namespace) or 0)
+            _HIERARCHICAL, TargetName=qualified_name(step.name, _index_of(link, step.namespace) or 0)
         )
         for step in steps
     ]
