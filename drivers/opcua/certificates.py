@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import logging
 import os
 import re
 import socket
@@ -16,6 +17,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from asyncua.crypto import cert_gen
 from cryptography import x509
@@ -32,9 +34,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from drivers.contract import LinkError
 
+_log = logging.getLogger("skidlink.drivers.opcua")
+
 VALID_DAYS = 3650
 """Ten years: a certificate that ends every year stops a skid every year."""
 WARN_BEFORE = datetime.timedelta(days=30)
+_SHOWN_HOSTS = 5
 NEW_ONE = "have a new one made in time"
 
 
@@ -118,9 +123,10 @@ def given_certificate(path: Path, key_path: Path) -> OwnCertificate:
         as_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return OwnCertificate(path, der, as_pem, _uri_of(der), given=True)
     except (OSError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+        _log.debug("certificate %s", path, exc_info=error)
         raise LinkError(
-            f"certificate {path} or private_key {key_path} cannot be read ({type(error).__name__}): they must be PEM "
-            "or DER, the key without a password"
+            f"certificate {path} or private_key {key_path} cannot be read: they must be PEM or DER, the key without a "
+            "password"
         ) from None
     except (x509.ExtensionNotFound, IndexError):
         raise LinkError(
@@ -141,16 +147,22 @@ def _make(path: Path, key_path: Path) -> None:
         [ExtendedKeyUsageOID.CLIENT_AUTH],
         VALID_DAYS,
     )
-    _write(key_path, cert_gen.dump_private_key_as_pem(key))
-    _write(path, certificate.public_bytes(Encoding.DER))
+    write_whole(key_path, cert_gen.dump_private_key_as_pem(key))
+    write_whole(path, certificate.public_bytes(Encoding.DER))
 
 
-def _write(path: Path, content: bytes) -> None:
-    """Write as a whole or not at all, readable by this user only."""
+def write_whole(path: Path, content: bytes) -> None:
+    """Writes as a whole or not at all, also if the power fails, readable by this user only."""
     handle, temporary = tempfile.mkstemp(dir=path.parent)
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    Path(temporary).replace(path)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def _uri_of(der: bytes) -> str:
@@ -178,6 +190,20 @@ def expiry_warning(der: bytes, whose: str, advice: str = NEW_ONE, within: dateti
     if left > (WARN_BEFORE if within is None else within):
         return ""
     return f"{whose} {'ended' if left.total_seconds() < 0 else 'ends'} on {end:%Y-%m-%d}: {advice}"
+
+
+def hosts_remark(der: bytes, endpoint: str) -> str:
+    """What to say of a certificate that was made for other hosts than that of an endpoint; "" if it fits."""
+    host = urlsplit(endpoint).hostname or ""
+    try:
+        names: Any = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        hosts = [*names.value.get_values_for_type(x509.DNSName)]
+        hosts += [str(address) for address in names.value.get_values_for_type(x509.IPAddress)]
+    except (ValueError, x509.ExtensionNotFound):
+        return ""
+    if not hosts or host.casefold() in {each.casefold() for each in hosts}:
+        return ""
+    return f". It names the hosts {', '.join(hosts[:_SHOWN_HOSTS])}, and not {host}"
 
 
 class Pins:
@@ -215,7 +241,7 @@ class Pins:
         path = self.path(endpoint)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, der)
+            write_whole(path, der)
         except OSError as error:
             raise LinkError(f"{endpoint}: the server's certificate cannot be kept in {path} ({error})") from error
         return True

@@ -11,9 +11,17 @@ from asyncua.ua.status_codes import StatusCodes
 from drivers.contract import LinkError
 from drivers.opcua.codec import status_text
 
+_NO_WAY = frozenset((errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL))
 _CERTIFICATE = "CERTIFICATE"
 """Stands for what to do about our certificate, which only the link knows."""
-_NO_SECURITY = "the server wants security: delete security: none, or name a policy that the server has"
+_SECURITY = "SECURITY"
+"""Stands for what to do where the server does not take the security of the connection."""
+_NO_DISCOVERY = (
+    "the server lets nobody ask without security what it offers, neither here nor at /discovery: correct endpoint, or "
+    "allow discovery without security on the server (OPC UA asks for it)"
+)
+_OTHER_PROGRAM = "; if another program has this port, correct the port in endpoint"
+_NOT_TAKEN = "the server does not take what it has offered: name another policy in security, or restart the server"
 _CLOCKS = (
     "set the clocks of this machine and of the server; if they are right, the certificate has ended and a new one is "
     "needed"
@@ -24,9 +32,9 @@ _ADVICE: dict[int, str] = {
     StatusCodes.BadTooManySessions: "close other clients, or allow more sessions on the server",
     StatusCodes.BadMaxConnectionsReached: "close other clients, or allow more connections on the server",
     StatusCodes.BadTcpServerTooBusy: "close other clients, or allow more connections on the server",
-    StatusCodes.BadSecurityPolicyRejected: _NO_SECURITY,
-    StatusCodes.BadSecurityModeRejected: _NO_SECURITY,
-    StatusCodes.BadSecurityModeInsufficient: _NO_SECURITY,
+    StatusCodes.BadSecurityPolicyRejected: _SECURITY,
+    StatusCodes.BadSecurityModeRejected: _SECURITY,
+    StatusCodes.BadSecurityModeInsufficient: _SECURITY,
     StatusCodes.BadSecurityChecksFailed: _CERTIFICATE,
     StatusCodes.BadCertificateUntrusted: _CERTIFICATE,
     StatusCodes.BadCertificateInvalid: _CERTIFICATE,
@@ -46,6 +54,46 @@ _ADVICE: dict[int, str] = {
 }
 
 
+class WrongServerError(ua.UaError):
+    """A session was created with another server than the one that was asked for its endpoints."""
+
+
+_ONLY_DISCOVERY = frozenset(
+    (
+        StatusCodes.BadSecurityPolicyRejected,
+        StatusCodes.BadSecurityModeRejected,
+        StatusCodes.BadSecurityModeInsufficient,
+        StatusCodes.BadSecurityChecksFailed,
+        StatusCodes.BadTcpEndpointUrlInvalid,
+        StatusCodes.BadServiceUnsupported,
+        StatusCodes.BadNotSupported,
+    )
+)
+"""By these a server refuses a connection without security, or to tell of its endpoints on it."""
+
+
+def may_answer_beside(cause: BaseException | None) -> bool:
+    """Whether a server that failed to tell of its endpoints may do so at its URL for discovery."""
+    if isinstance(cause, ua.UaStatusCodeError):
+        return cause.code in _ONLY_DISCOVERY
+    return isinstance(cause, ConnectionError) and not isinstance(cause, ConnectionRefusedError)
+
+
+def is_strange(cause: BaseException | None) -> bool:
+    """Whether what answers, or is silent, may be no OPC UA server at all."""
+    if isinstance(cause, (ua.UaStatusCodeError, ConnectionRefusedError, socket.gaierror)):
+        return False
+    return not (isinstance(cause, OSError) and cause.errno in _NO_WAY)
+
+
+def is_elsewhere(error: LinkError) -> bool:
+    """Whether a session may be had at another address, as at this one nobody was met, or somebody else."""
+    cause = error.__cause__
+    if isinstance(cause, ua.UaStatusCodeError):
+        return cause.code == StatusCodes.BadTcpEndpointUrlInvalid
+    return isinstance(cause, (OSError, ua.UaError))
+
+
 def link_error(
     endpoint: str, doing: str, error: Exception, timeout_s: float, about_certificate: str = "", ended: str = ""
 ) -> LinkError:
@@ -61,29 +109,36 @@ def _reason(doing: str, error: Exception, timeout_s: float, about_certificate: s
     match error:
         case ua.UaStatusCodeError():
             advice = _ADVICE.get(error.code)
-            if advice is _CERTIFICATE:
-                advice = about_certificate or _NO_SECURITY
+            if advice is _CERTIFICATE and about_certificate:
+                advice = about_certificate
+            elif advice in {_CERTIFICATE, _SECURITY}:
+                advice = _NO_DISCOVERY if doing == "connecting" else _NOT_TAKEN
             elif advice is _CLOCKS and ended:
                 advice = f"{ended}; else {advice}"
             return f"{doing} failed, the server says {status_text(error.code)}{f': {advice}' if advice else ''}"
         case TimeoutError():
             return (
                 f"no answer within {timeout_s:g} s while {doing}: is the server running, and the network up? "
-                "If it is only slow, raise timeout_ms"
+                f"If it is only slow, raise timeout_ms{_OTHER_PROGRAM if doing == 'connecting' else ''}"
             )
         case socket.gaierror():
             return "the host name is not known: correct endpoint, or write the IP address"
         case ConnectionRefusedError():
             return "nothing listens at this port: start the server, or correct the port in endpoint"
-        case OSError(errno=errno.EHOSTUNREACH | errno.ENETUNREACH):
+        case OSError() if error.errno in _NO_WAY:
             return "no way to the host: check network, cable and address"
         case OSError():
+            # Many servers say no word to a client whose certificate they do not trust.
+            mistrust = doing == "opening a session" and about_certificate
             cause = f"{ended}; else was" if ended else "was"
-            return f"the connection was lost while {doing} ({error}): {cause} the server stopped or restarted?"
-        case ua.UaError() if "No matching endpoints" in str(error):
-            return _NO_SECURITY
+            more = f" Or the server does not trust this client: {about_certificate}" if mistrust else ""
+            if doing == "connecting":
+                more = " If another program has this port, correct the port in endpoint"
+            return f"the connection was lost while {doing}: {cause} the server stopped or restarted?{more}"
+        case WrongServerError():
+            return f"{error}: correct the host name in the server's settings, or write keep_host: true"
         case _:
             return (
-                f"{doing} failed, the answer is not understood ({type(error).__name__}: {error}): "
-                "is this port an OPC UA server's?"
+                f"{doing} failed, the server's response is not valid ({error or 'it is cut short'}): is the server's "
+                "software up to date? -v logs the details"
             )

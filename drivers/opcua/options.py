@@ -12,10 +12,8 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 from drivers.contract import Options
 from drivers.opcua.address import parse_address
 from drivers.opcua.codec import OnUncertain
+from drivers.opcua.reach import DEFAULT_PORT
 from drivers.opcua.security import Access, ModeName, SecurityName
-
-DEFAULT_PORT = 4840
-"""OPC 10000-6 7.2 registers it with IANA."""
 
 _CREDENTIALS = re.compile(r"^([^/]*//)[^/]*@")
 
@@ -34,6 +32,9 @@ class DeviceOptions(Options):
 
     endpoint: str
     """As opc.tcp://192.0.2.10:4840, with the path that the server asks for."""
+    keep_host: bool = False
+    """true: sessions go to the host and port of endpoint, whatever the server calls itself; for servers behind a
+    router or firewall that translates addresses (NAT), and for host names in the server that are wrong."""
     mode: Mode = "poll"
     """poll: read at the cadence of each tag, in batched requests; subscribe: the server says what has changed."""
     timeout_ms: int = Field(default=2000, ge=50, le=60_000)
@@ -121,6 +122,7 @@ class DeviceOptions(Options):
             self.user_key,
             self.certificate,
             self.private_key,
+            self.keep_host,
         )
 
     @field_validator("endpoint")

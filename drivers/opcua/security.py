@@ -1,15 +1,14 @@
-"""Who we are to a server and how the way to it is secured: policy, mode, user; chosen anew at each connect.
+"""How the way to a server is secured: policy and mode, chosen anew at each connect.
 
 Rules of this file:
 
 * A secret is read when it is used, is kept nowhere, and stands in no message.
-* A server that was seen with security is never talked to without, unless the author asks for it.
+* A server that was seen with security is never talked to with less, unless the author asks for it.
 """
 
 from __future__ import annotations
 
 import datetime
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,17 +27,16 @@ from drivers.opcua.certificates import (
     given_certificate,
     own_certificate,
     single,
-    thumbprint,
 )
-
-_log = logging.getLogger("skidlink.drivers.opcua")
+from drivers.opcua.levels import Level
+from drivers.opcua.reach import nearness
 
 SecurityName = Literal["auto", "none", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"]
 ModeName = Literal["Sign", "SignAndEncrypt"]
 
 _URI = "http://opcfoundation.org/UA/SecurityPolicy#"
 NO_POLICY = f"{_URI}None"
-_POLICIES: dict[str, Any] = {
+POLICIES: dict[str, Any] = {
     f"{_URI}Aes256_Sha256_RsaPss": security_policies.SecurityPolicyAes256Sha256RsaPss,
     f"{_URI}Basic256Sha256": security_policies.SecurityPolicyBasic256Sha256,
     f"{_URI}Aes128_Sha256_RsaOaep": security_policies.SecurityPolicyAes128Sha256RsaOaep,
@@ -60,6 +58,7 @@ class Access:
     user_key: Path | None = None
     certificate: Path | None = None
     private_key: Path | None = None
+    keep_host: bool = False
 
     @property
     def name(self) -> str:
@@ -86,7 +85,8 @@ class Access:
         try:
             found = self.password_file.read_text("utf-8").removesuffix("\n").removesuffix("\r")
         except (OSError, UnicodeDecodeError) as error:
-            raise LinkError(f"password_file {self.password_file} cannot be read: {type(error).__name__}") from None
+            why = "it is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror
+            raise LinkError(f"password_file {self.password_file} cannot be read: {why}") from None
         if not found:
             raise LinkError(f"password_file {self.password_file} is empty: write the password into it")
         return found
@@ -101,20 +101,51 @@ class Choice:
     mode: ua.MessageSecurityMode
     certificate: bytes
     """The server's, DER; b"" where there is none."""
+    url: str = ""
+    """Where its sessions are held; "" where the server has not said."""
+    tokens: tuple[Any, ...] = ()
+    """The user token policies."""
+    application: str = ""
+    """The URI of the server's application."""
+    spare_certificate: bytes = b""
+    """The server's, from another of its offers, where this one has none."""
 
     @property
     def secured(self) -> bool:
         return self.mode in _MODES
 
     def __str__(self) -> str:
-        return f"{self.policy.removeprefix(_URI)}, {self.mode.name}" if self.secured else "no security"
+        return f"{policy_name(self.policy)}, {self.mode.name}" if self.secured else "no security"
+
+    @property
+    def level(self) -> Level:
+        """What a server with this choice must offer ever after."""
+        return Level(self.policy, self.mode.name)
 
 
-def choose(offers: Sequence[Choice], access: Access, *, seen_secured: bool) -> Choice:
-    """The best of a server's offers that the author allows. Raises `ValueError` that says what to do instead."""
+def policy_name(uri: str) -> str:
+    """The short name of a security policy, as people know it."""
+    return uri.removeprefix(_URI)
+
+
+def choose(
+    offers: Sequence[Choice], access: Access, *, seen_secured: bool, before: Level | None = None, kept: str = ""
+) -> Choice:
+    """The best of a server's offers that the author allows, and no less than it had `before`.
+
+    `kept` is the file that remembers that. Raises `ValueError` that says what to do instead.
+    """
     fitting = [offer for offer in offers if _fits(offer, access)]
     if fitting and not (access.security == "auto" and seen_secured and not _best(fitting).secured):
-        return _best(fitting)
+        best = _best(fitting)
+        if best.secured and before is not None and is_less(best, before, access):
+            raise ValueError(
+                f"the server offers less security than before, so nothing is sent to it: it was "
+                f"{policy_name(before.policy)}, {before.mode}, and the best is now {best}. Somebody in between may "
+                f"hide the better one. Switch it on again on the server; if the server was changed on purpose, delete "
+                f"{kept}"
+            )
+        return best
     offered = "; ".join(dict.fromkeys(map(str, offers))) or "nothing that this driver knows"
     if fitting:
         raise ValueError(
@@ -123,80 +154,85 @@ def choose(offers: Sequence[Choice], access: Access, *, seen_secured: bool) -> C
         )
     wanted = "security" if access.security == "auto" else access.security
     mode = f" with {access.mode}" if access.mode else ""
-    raise ValueError(f"the server does not offer {wanted}{mode}: it offers {offered}")
+    raise ValueError(f"the server does not offer {wanted}{mode}: it offers {offered}{_way_out(offers, access)}")
+
+
+def _way_out(offers: Sequence[Choice], access: Access) -> str:
+    """What to do where nothing of what a server offers will do."""
+    if access.security == "none" or not offers:
+        return "" if not offers else ": delete security: none, or allow sessions without security on the server"
+    if any(offer.secured and offer.policy in POLICIES and not offer.certificate for offer in offers):
+        return ", but has no certificate: make or install one for the OPC UA server in its settings, and restart it"
+    if any(offer.policy in POLICIES for offer in offers):
+        return ": write one of these, or switch on on the server what you want"
+    old = any(offer.secured for offer in offers)
+    why = ", which is no longer safe and is not supported" if old else ""
+    none = any(offer.policy == NO_POLICY for offer in offers)
+    return f"{why}: switch on Basic256Sha256 on the server (a newer firmware may have it)" + (
+        ", or write security: none" if none else ""
+    )
+
+
+def is_less(choice: Choice, before: Level, access: Access) -> bool:
+    """Whether a choice is less secure than one before, in what the author has left open."""
+    modes, ranks = [mode.name for mode in _MODES], list(POLICIES)
+    if before.mode not in modes or before.policy not in ranks:
+        return False
+    here, there = modes.index(choice.mode.name), modes.index(before.mode)
+    if here != there:
+        return here > there and access.mode is None
+    return access.security == "auto" and ranks.index(choice.policy) > ranks.index(before.policy)
 
 
 def _fits(offer: Choice, access: Access) -> bool:
     if not offer.secured:
         return access.security in {"auto", "none"} and access.mode is None and offer.policy == NO_POLICY
-    if offer.policy not in _POLICIES or not offer.certificate:
+    if offer.policy not in POLICIES or not offer.certificate:
         return False
     name_fits = access.security in {"auto", offer.policy.removeprefix(_URI)}
     return name_fits and access.mode in {None, offer.mode.name}
 
 
 def _best(offers: Sequence[Choice]) -> Choice:
-    ranks = [*_POLICIES, NO_POLICY]
+    ranks = [*POLICIES, NO_POLICY]
     modes = [*_MODES, ua.MessageSecurityMode.None_]
     return min(offers, key=lambda offer: (modes.index(offer.mode), ranks.index(offer.policy)))
 
 
-def offers_of(endpoints: Sequence[Any]) -> list[Choice]:
-    """What a server offers, of the transport that we speak."""
+def offers_of(endpoints: Sequence[Any], typed: str) -> list[Choice]:
+    """What a server offers, of the transport that we speak; first what is nearest to the URL that the author typed."""
+    spoken = [found for found in endpoints if str(found.EndpointUrl).startswith("opc.tcp")]
+    spoken.sort(key=lambda found: nearness(typed, str(found.EndpointUrl)))
+    spare = next((single(found.ServerCertificate) for found in spoken if found.ServerCertificate), b"")
     return [
-        Choice(found.SecurityPolicyUri, found.SecurityMode, single(found.ServerCertificate or b""))
-        for found in endpoints
-        if str(found.EndpointUrl).startswith("opc.tcp")
+        Choice(
+            found.SecurityPolicyUri or NO_POLICY,
+            found.SecurityMode,
+            single(found.ServerCertificate or b""),
+            str(found.EndpointUrl),
+            tuple(found.UserIdentityTokens or ()),
+            str(found.Server.ApplicationUri or ""),
+            spare,
+        )
+        for found in spoken
     ]
 
 
 async def secure(client: Client, endpoint: str, choice: Choice, own: OwnCertificate, pins: Pins) -> None:
     """Make a client use a choice. Raises `LinkError` when the server is not who it was."""
     pins.check(endpoint, choice.certificate)
-    peer = await uacrypto.load_certificate(choice.certificate)
+    try:
+        peer = await uacrypto.load_certificate(choice.certificate)
+    except ValueError:
+        raise LinkError(
+            f"{endpoint}: the server's certificate is not a valid X.509 certificate: have the server make a new one, "
+            "or write security: none if it allows that"
+        ) from None
     host = await uacrypto.load_certificate(own.der)
     key = await uacrypto.load_private_key(own.key, extension="pem")
     client.application_uri = own.application_uri
-    client.security_policy = _POLICIES[choice.policy](peer, host, key, choice.mode)
+    client.security_policy = POLICIES[choice.policy](peer, host, key, choice.mode)
     client.uaclient.set_security(client.security_policy)
-
-
-async def log_in(client: Client, endpoint: str, access: Access, choice: Choice, pins: Pins) -> None:
-    """Activate the session as the user whom the author names. Raises `LinkError` rather than show a password."""
-    server = client.security_policy.peer_certificate or b""
-    if access.user_certificate is not None and access.user_key is not None:
-        try:
-            await client.load_client_certificate(str(access.user_certificate), _form(access.user_certificate))
-            await client.load_private_key(access.user_key, extension=_form(access.user_key))
-        except (OSError, ValueError, TypeError) as error:
-            raise LinkError(
-                f"{endpoint}: the user's certificate {access.user_certificate} or key {access.user_key} cannot be "
-                f"read ({type(error).__name__}): they must be PEM or DER, the key without a password"
-            ) from None
-        await client.activate_session(certificate=client.user_certificate)
-    elif access.user is not None:
-        if server:
-            pins.check(endpoint, server)
-        wanted: Any = client.server_policy(ua.UserTokenType.UserName)
-        policy = wanted.SecurityPolicyUri
-        if policy in {None, "", NO_POLICY} and choice.mode is not ua.MessageSecurityMode.SignAndEncrypt:
-            if access.security != "none":
-                raise LinkError(
-                    f"{endpoint}: the server takes passwords in clear only, where anybody on the network can read "
-                    "them: switch on security on the server, or write security: none"
-                )
-            _log.warning("%s: the password of %s goes over the network in clear", endpoint, access.user)
-        await client.activate_session(access.user, access.password())
-    else:
-        await client.activate_session()
-    if server and (choice.secured or access.user is not None) and pins.keep(endpoint, server):
-        _log.warning(
-            "%s: the server's certificate is seen for the first time and is trusted from now on: thumbprint %s. "
-            "Compare it with what the server shows; kept in %s",
-            endpoint,
-            thumbprint(server),
-            pins.path(endpoint),
-        )
 
 
 def expiry_warnings(own: OwnCertificate | None, choice: Choice, within: datetime.timedelta | None = None) -> list[str]:
@@ -204,7 +240,3 @@ def expiry_warnings(own: OwnCertificate | None, choice: Choice, within: datetime
     found = expiry_warning(choice.certificate, "the server's certificate", within=within) if choice.secured else ""
     ours = "" if own is None else expiry_warning(own.der, f"our certificate {own.path}", own.renewal, within)
     return [warning for warning in (found, ours) if warning]
-
-
-def _form(path: Path) -> str:
-    return "pem" if path.read_bytes().lstrip().startswith(b"-----") else "der"

@@ -27,15 +27,19 @@ from drivers.contract import LinkError
 from drivers.opcua.certificates import OwnCertificate, Pins
 from drivers.opcua.deadlines import within
 from drivers.opcua.decoding import DECODING_ERRORS
-from drivers.opcua.faults import link_error
+from drivers.opcua.faults import WrongServerError, is_elsewhere, is_strange, link_error, may_answer_beside
+from drivers.opcua.foreign_log import quieten
 from drivers.opcua.kept_read import KeptRead, encoded_token
+from drivers.opcua.levels import Levels
+from drivers.opcua.login import log_in
 from drivers.opcua.node_ids import SERVER_STATE
-from drivers.opcua.security import NO_POLICY, Access, Choice, choose, expiry_warnings, log_in, offers_of, secure
+from drivers.opcua.reach import Address, address_of, addresses, discovery_urls
+from drivers.opcua.security import NO_POLICY, Access, Choice, choose, expiry_warnings, is_less, offers_of, secure
+from drivers.opcua.strangers import who_answers
 from drivers.opcua.transport import bound
 
 _log = logging.getLogger("skidlink.drivers.opcua")
-logging.getLogger("asyncua").setLevel(logging.WARNING)
-logging.getLogger("asyncua.client").setLevel(logging.CRITICAL)  # its warnings and errors reach us as exceptions too
+quieten()
 
 SESSION_TIMEOUT_S = 60.0
 """After this long without a request the server may drop the session: what we ask for, the server decides."""
@@ -50,6 +54,12 @@ _INNER_PARTS = ("_connection", "_request_handle", "_request_id", "_callbackmap")
 _GOODBYE_S = 1.0
 """How long the server may take to let the session go."""
 _PINS = Pins()
+_LEVELS = Levels(_PINS)
+
+
+def look_s(timeout_s: float) -> float:
+    """How long a stranger at the port may take to say something."""
+    return min(timeout_s, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,11 @@ class Session:
         self._probing = probing or Probing()
         self._choice = Choice(NO_POLICY, ua.MessageSecurityMode.None_, b"")
         """How this session is secured."""
+        self._asked_at = endpoint
+        """The URL at which the server has told of its endpoints."""
+        self._reached: Address | None = None
+        """Where the last session was."""
+        self._has_been_up = False
         self._heard = 0.0
         """When the server last answered."""
         self._own: OwnCertificate | None = None
@@ -93,39 +108,28 @@ class Session:
         await self.close()
         self._lost = None
         choice = await self._choose()
-        self._client = client = self._new_client()
+        client = await self._enter(choice)
         try:
-            async with self._deadline("connecting"):
-                # The steps of `Client.connect`, without its background tasks: to reconnect is our caller's work.
-                if choice.secured and self._own is not None:
-                    await secure(client, self.endpoint, choice, self._own, _PINS)
-                await client.connect_socket()
-                await client.send_hello()
-                await client.open_secure_channel()
-                await client.create_session()
+            async with self._deadline("logging in"):
                 await log_in(client, self.endpoint, self._access, choice, _PINS)
+            if choice.secured:
+                self._remember(choice)
             self._token = encoded_token(client.uaclient.session.authentication_token)
             self.sends_kept = self._knows_inner_parts()
         except BaseException:
             await self.close()
             raise
+        self._has_been_up = True
         self._upkeep = asyncio.create_task(self._keep(client), name=f"upkeep of {self.endpoint}")
 
     async def _choose(self) -> Choice:
-        """Ask the server what security it offers, and choose; make our certificate if it is the first time."""
-        if self._access.security == "none":
-            return self._choice
-        self._client = client = self._new_client()
+        """Ask the server what it offers, and choose; make our certificate if it is the first time."""
+        offers = await self._discover()
+        seen, before = _PINS.known(self.endpoint) is not None, _LEVELS.known(self.endpoint)
         try:
-            async with self._deadline("connecting"):
-                await client.connect_socket()
-                await client.send_hello()
-                await client.open_secure_channel()
-                offers = offers_of(await client.get_endpoints())
-        finally:
-            await self.close()
-        try:
-            choice = choose(offers, self._access, seen_secured=_PINS.known(self.endpoint) is not None)
+            choice = choose(
+                offers, self._access, seen_secured=seen, before=before, kept=str(_LEVELS.path(self.endpoint))
+            )
         except ValueError as error:
             raise LinkError(f"{self.endpoint}: {error}") from None
         self._own = await asyncio.to_thread(self._access.own_certificate) if choice.secured else None
@@ -133,25 +137,119 @@ class Session:
         self._look_at_expiry()
         if self._own is not None and self._own.new:
             _log.warning("%s: a client certificate was made: %s", self.endpoint, self._own.advice)
+        if not choice.secured and self._access.security == "auto":
+            self._warn_once(
+                "the server offers no security: whoever is on the network can read and change what is read and "
+                "written. Switch it on on the server; security: none says that it is meant, and ends this message"
+            )
         return choice
+
+    async def _discover(self) -> list[Choice]:
+        """Ask for the endpoints where the author says; a server without sessions in clear may answer beside it only."""
+        failures: list[LinkError] = []
+        urls = discovery_urls(self.endpoint)
+        for url in sorted(urls, key=lambda each: each != self._asked_at):  # what has answered before comes first
+            client = self._client = self._new_client(url)
+            try:
+                async with self._deadline("connecting"):
+                    await client.connect_socket()
+                    await client.send_hello()
+                    await client.open_secure_channel()
+                    offers = offers_of(await client.get_endpoints(), self.endpoint)
+            except LinkError as error:
+                failures.append(error)
+                if not may_answer_beside(error.__cause__):
+                    break
+            else:
+                self._asked_at = url
+                return offers
+            finally:
+                await self.close()
+        raise await self._named(failures[0])
+
+    async def _named(self, error: LinkError) -> LinkError:
+        """A failure of the first connection; where what answers there is no OPC UA server, with what it is."""
+        address = address_of(self.endpoint)
+        if self._has_been_up or address is None or not is_strange(error.__cause__):
+            return error
+        found = await who_answers(address, look_s(self.timeout_s))
+        return LinkError(f"{self.endpoint}: {found}") if found else error
+
+    async def _enter(self, choice: Choice) -> Client:
+        """Open a session at the URL of the endpoint that was chosen, without a user yet. Raises `LinkError`."""
+        url = choice.url if address_of(choice.url) else self.endpoint
+        places = addresses(self.endpoint, url, keep_host=self._access.keep_host)
+        first = places[0]
+        places.sort(key=lambda place: place != self._reached)  # where the last session was comes first
+        failed: dict[Address, str] = {}
+        for place in places:
+            client = self._client = self._new_client(url)
+            try:
+                if choice.secured and self._own is not None:
+                    await secure(client, self.endpoint, choice, self._own, _PINS)
+                async with self._deadline("connecting"):
+                    await client.uaclient.connect_socket(place.host, place.port)
+                    await client.send_hello()
+                # The steps of `Client.connect`, without its background tasks: to reconnect is our caller's work.
+                async with self._deadline("opening a session"):
+                    await client.open_secure_channel()
+                    await self._create_session(client, choice)
+            except LinkError as error:
+                await self.close()
+                if place == places[-1] or not is_elsewhere(error):
+                    raise
+                failed[place] = str(error).removeprefix(f"{self.endpoint}: ")
+            except BaseException:
+                await self.close()
+                raise
+            else:
+                self._reached = place
+                if first in failed:
+                    self._warn_once(
+                        f"the server says that its sessions are at {url}, where they are not ({failed[first]}). "
+                        f"{place} is used instead. Correct the host name in the server's settings, or write "
+                        "keep_host: true"
+                    )
+                return client
+        raise LinkError(f"{self.endpoint}: no address of the server could be tried")
+
+    async def _create_session(self, client: Client, choice: Choice) -> None:
+        """Create a session, and see that it is with the server that was asked. Raises `WrongServerError`."""
+        try:
+            answer: Any = await client.create_session()
+        except ua.UaError as error:
+            if "No matching endpoints" not in str(error):
+                raise
+            return  # some servers do not repeat their endpoints here; what they offered before holds
+        own = {str(found.Server.ApplicationUri) for found in answer.ServerEndpoints or ()} - {"", "None"}
+        if choice.application and own and choice.application not in own:
+            raise WrongServerError(f"another server answers there, {', '.join(sorted(own))}")
+
+    def _remember(self, choice: Choice) -> None:
+        """Keep how this session is secured, if it is better than what is known."""
+        before = _LEVELS.known(self.endpoint)
+        if before is None or (choice.level != before and not is_less(choice, before, Access())):
+            _LEVELS.keep(self.endpoint, choice.level, choice.certificate)
+
+    def _warn_once(self, message: str) -> None:
+        if message not in self._warned:
+            self._warned.add(message)
+            _log.warning("%s: %s", self.endpoint, message)
 
     def _look_at_expiry(self) -> None:
         """Warn once of each certificate that has ended, and once of each that soon will."""
         for warning in expiry_warnings(self._own, self._choice):
-            if warning not in self._warned:
-                self._warned.add(warning)
-                _log.warning("%s: %s", self.endpoint, warning)
+            self._warn_once(warning)
 
     def _knows_inner_parts(self) -> bool:
         """Whether this asyncua is inside as `_send` needs it; if not, all requests go its own way."""
         missing = [name for name in _INNER_PARTS if not hasattr(self._protocol, name)]
-        if missing and "asyncua" not in self._warned:
-            self._warned.add("asyncua")
-            _log.warning("%s: this version of asyncua has no %s: reading is slower", self.endpoint, ", ".join(missing))
+        if missing:
+            self._warn_once(f"this version of asyncua has no {', '.join(missing)}: reading is slower")
         return not missing
 
-    def _new_client(self) -> Client:
-        client = Client(self.endpoint, timeout=self.timeout_s)
+    def _new_client(self, url: str) -> Client:
+        client = Client(url, timeout=self.timeout_s)
         client.name = client.description = "Skidlink"
         client.session_timeout = int(SESSION_TIMEOUT_S * 1000)
         client.secure_channel_timeout = int(CHANNEL_LIFETIME_S * 1000)
@@ -188,6 +286,7 @@ class Session:
         """What an error while `doing` means to the caller of this link."""
         advice = "" if self._own is None else self._own.advice
         ended = "; ".join(expiry_warnings(self._own, self._choice, datetime.timedelta(0)))
+        _log.debug("%s: %s", self.endpoint, doing, exc_info=error)
         return link_error(self.endpoint, doing, error, timeout_s or self.timeout_s, advice, ended)
 
     @property

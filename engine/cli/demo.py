@@ -31,7 +31,7 @@ def run_demo(session: Session) -> int:
 async def _demo(session: Session) -> int:
     console_for(sys.stderr).print("starting the simulated skid: an OPC UA server and a Modbus TCP server ...")
     async with Skid() as skid:
-        overrides = [f"devices.plc.endpoint={skid.opcua_endpoint}"]
+        overrides = [f"devices.plc.endpoint={skid.opcua_endpoint}", "devices.plc.security=none"]
         for device in ("pump", "transmitter"):
             overrides += [f"devices.{device}.host={skid.modbus_host}", f"devices.{device}.port={skid.modbus_port}"]
         overrides += [f"devices.{device}.timeout_ms={_TIMEOUT_MS}" for device in ("plc", "pump", "transmitter")]

@@ -91,6 +91,7 @@ class SkidServer:
             gc.enable()
         self.server.iserver.min_session_timeout_ms = 100  # so that a test need not wait ten seconds for its end
         self.server.set_endpoint(self.endpoint)
+        self.server.set_match_discovery_endpoint_url(True)  # else clients would go round a proxy
         self.server.set_security_policy([ua.SecurityPolicyType.NoSecurity] if security is None else security.policies)
         if security is not None:
             await self.server.load_certificate(security.certificate)

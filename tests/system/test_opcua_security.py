@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import datetime
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from tests.system.opcua_server import (
 )
 
 P = ua.SecurityPolicyType
+BASIC256SHA256 = "http://opcfoundation.org/UA/SecurityPolicy#Basic256Sha256"
 PHRASE = "s3cret-of-the-lab"
 POLICIES = ["Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"]
 EVERY_POLICY = [
@@ -165,7 +167,7 @@ async def test_auto_takes_the_best_and_pins_the_server(guarded: SkidServer, capl
 async def test_what_is_not_offered_is_told(guarded: SkidServer, members_only: SkidServer) -> None:
     with pytest.raises(LinkError, match=r"does not offer Aes256_Sha256_RsaPss: it offers .*Basic256Sha256, SignAndEnc"):
         await value(members_only.endpoint, security="Aes256_Sha256_RsaPss")
-    with pytest.raises(LinkError, match="the server wants security"):
+    with pytest.raises(LinkError, match=r"does not offer none: it offers .*: delete security: none, or allow"):
         await value(guarded.endpoint, security="none")
 
 
@@ -340,3 +342,95 @@ async def test_a_proxy_in_between_is_another_endpoint(guarded: SkidServer) -> No
         assert await value(proxy.endpoint) == 1.5
         assert Pins().known(proxy.endpoint) is not None
         assert Pins().known(guarded.endpoint) is None
+
+
+def offering(server: SkidServer, *kept: Any) -> AbstractContextManager[None]:
+    """Hide all endpoints of a server but those of some modes, as somebody in between can."""
+    iserver: Any = server.server.iserver
+    get = iserver.get_endpoints
+
+    async def filtered(*arguments: Any, **options: Any) -> Any:
+        return [found for found in await get(*arguments, **options) if found.SecurityMode in kept]
+
+    @contextmanager
+    def patched() -> Generator[None]:
+        iserver.get_endpoints = filtered
+        try:
+            yield
+        finally:
+            del iserver.get_endpoints
+
+    return patched()
+
+
+async def test_a_server_is_not_talked_to_with_less_security_than_before(guarded: SkidServer) -> None:
+    assert await value(guarded.endpoint) == 1.5
+    with offering(guarded, ua.MessageSecurityMode.Sign):
+        with pytest.raises(LinkError, match="offers less security than before") as refused:
+            await value(guarded.endpoint)
+        assert await value(guarded.endpoint, security_mode="Sign") == 1.5, "the author asks for it"
+        with pytest.raises(LinkError, match="offers less security than before"):
+            await value(guarded.endpoint)
+        kept = str(Pins().path(guarded.endpoint).with_suffix(".json"))
+        assert f"delete {kept}" in str(refused.value)
+        await asyncio.to_thread(Path(kept).unlink)
+        assert await value(guarded.endpoint) == 1.5
+    assert await value(guarded.endpoint) == 1.5, "more than before is welcome"
+    with offering(guarded, ua.MessageSecurityMode.Sign), pytest.raises(LinkError, match="less security than before"):
+        await value(guarded.endpoint)
+
+
+async def test_the_first_contact_without_security_is_told_once(
+    unguarded: SkidServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(unguarded.endpoint, points(skid_node("FT01"))) as driver:
+        await driver.open()
+    assert caplog.text.count("the server offers no security") == 1
+    caplog.clear()
+    assert await value(unguarded.endpoint, security="none") == 2.5
+    assert not [record for record in caplog.records if record.name.startswith("skidlink")]
+
+
+async def test_a_password_without_a_certificate_to_encrypt_it_is_not_sent(
+    unguarded: SkidServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLC_PASSWORD", PHRASE)
+    iserver: Any = unguarded.server.iserver
+    get = iserver.get_endpoints
+
+    async def bare(*arguments: Any, **options: Any) -> Any:
+        found = await get(*arguments, **options)
+        for endpoint in found:
+            endpoint.ServerCertificate = None
+            endpoint.UserIdentityTokens = [
+                ua.UserTokenPolicy("user", ua.UserTokenType.UserName, SecurityPolicyUri=BASIC256SHA256)
+            ]
+        return found
+
+    monkeypatch.setattr(iserver, "get_endpoints", bare)
+    options: dict[str, Any] = {"user": "operator", "password_env": "PLC_PASSWORD"}
+    for security in ("auto", "none"):
+        with pytest.raises(
+            LinkError, match="has no certificate to encrypt it with, so the password is not sent"
+        ) as told:
+            await value(unguarded.endpoint, security=security, **options)
+        assert PHRASE not in str(told.value)
+        assert "Error" not in str(told.value)
+    with pytest.raises(LinkError, match="does not take sessions without a user, it takes user names: give user"):
+        await value(unguarded.endpoint)
+
+
+async def test_what_asyncua_logs_is_for_debugging_only(
+    guarded: SkidServer, trust: Trust, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "skidlink")
+    trust.given = False
+    try:
+        with pytest.raises(LinkError):
+            await value(guarded.endpoint)
+    finally:
+        trust.given = True
+    assert not logging.getLogger("asyncua").propagate  # pytest listens to it all the same
+    translated = [record for record in caplog.records if record.name == "skidlink.drivers.opcua.asyncua"]
+    assert any("BadCertificateUntrusted" in record.getMessage() for record in translated)
+    assert {record.levelno for record in translated} == {logging.DEBUG}

@@ -28,8 +28,8 @@ ua: Any = asyncua.ua
         (ua.UaStatusCodeError(ua.StatusCodes.BadTooManySessions), "close other clients"),
         (ua.UaStatusCodeError(ua.StatusCodes.BadIdentityTokenRejected), "give user and its password"),
         (ua.UaStatusCodeError(ua.StatusCodes.BadInternalError), "BadInternalError"),
-        (ua.UaError("No matching endpoints: 1, none"), "the server wants security"),
-        (ValueError("odd"), "is this port an OPC UA server's"),
+        (ua.UaError("No matching endpoints: 1, none"), "response is not valid"),
+        (ValueError("odd"), "is the server's software up to date"),
     ],
 )
 def test_every_failure_names_the_endpoint_and_a_way_out(error: Exception, words: str) -> None:
