@@ -195,7 +195,8 @@ async def test_a_gateway_that_knows_a_node_once_its_folder_was_browsed(
     monkeypatch.setattr(InternalSession, "read", lazy_read)
     monkeypatch.setattr(InternalSession, "browse", knowing_browse)
     path = PointOptions(node=f"Objects/nsu={SKID};System/nsu={SKID};there")
-    async with opened(plc.endpoint, tags(skid_node("there") if way == "id" else path)) as driver:
+    tag = skid_node("there") if way == "id" else path
+    async with opened(plc.endpoint, tags(tag), security="none") as driver:
         await driver.read(0)
         assert good(driver, 0)
         assert driver.image.value(0) == 1
