@@ -24,6 +24,10 @@ HEAD = """# Reference: the keys of a UOD
 Made from the models by `python tools/uod_reference.py`. `skidlink schema` prints the same for editors, `skidlink check`
 tells which key of a file is wrong. A key without a default must be given. `uod_examples/filtration.yaml` shows most of
 them in use.
+
+A UOD is a text in UTF-8 of 8 MiB at most: YAML 1.2, in which `on`, `off`, `yes` and `no` are words, or Python. A name
+has up to 120 characters. The decimal sign is a point, also between braces, where a comma would end the value.
+[Units](units.md) are a page of their own.
 """
 
 PARTS: tuple[tuple[str, str, type[BaseModel]], ...] = (

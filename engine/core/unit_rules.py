@@ -56,7 +56,17 @@ def convert(node: Any, source: Dimension, target: Dimension, column: int) -> Any
 
 
 def result_of(call: Call, function: Function, parts: Sequence[Part]) -> tuple[tuple[Any, ...], Dimension]:
-    """The arguments of a call, brought to the units that it needs, and the dimension of its result."""
+    """The arguments of a call, brought to the units that it needs, and the dimension of its result.
+
+    Raises `FaultInExpression`.
+    """
+    try:
+        return _result_of(call, function, parts)
+    except UnitError as error:
+        raise FaultInExpression(str(error), call.column) from error
+
+
+def _result_of(call: Call, function: Function, parts: Sequence[Part]) -> tuple[tuple[Any, ...], Dimension]:
     rule = function.unit
     wanted = [Dimension.of(each) for each in function.input_units]
     parts = [

@@ -16,7 +16,9 @@ from engine.core.unit_text import Powers, UnitError, UnitText, atoms, gauge_of, 
 Dimensions = frozenset[tuple[str, Fraction]]
 """{("[length]", 3), ("[time]", -1)}"""
 _GAUGE_PRESSURE = "[gauge pressure]"
-_PLAIN = UnitText(())
+_GREATEST_POWER = 20
+_FINEST_POWER = 10**6
+"""Bounds of what an expression makes of units: some other power means a mistake, and takes for ever to work out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,11 @@ class Unit:
         return self * other**-1
 
     def __pow__(self, exponent: float) -> Unit:
-        power = Fraction(repr(exponent))
-        return Unit(_joined((name, each * power) for name, each in _differences(self.powers)))
+        power = Fraction(repr(exponent)) if abs(exponent) <= _GREATEST_POWER else None
+        powers = () if power is None else _joined((name, each * power) for name, each in _differences(self.powers))
+        if power is None or any(abs(each) > _GREATEST_POWER or each.denominator > _FINEST_POWER for _, each in powers):
+            raise UnitError(f"{self} to the power of {exponent:g} is not a unit")
+        return Unit(powers)
 
 
 _DIFFERENCES = DIFFERENCES | {gauge_of(name): name for name in GAUGE}
@@ -108,9 +113,16 @@ def _measure(powers: Powers) -> Measure:
     for name, power in powers:
         each = _measure_of(name)
         whole = power.denominator == 1
-        factor *= each.factor ** int(power) if whole else Fraction(float(each.factor) ** float(power))
+        factor *= each.factor ** int(power) if whole else Fraction(_root(each.factor, power))
         dimensions += [(dimension, own * power) for dimension, own in each.dimensions]
     return Measure(factor, frozenset(_joined(dimensions)))
+
+
+def _root(factor: Fraction, power: Fraction) -> float:
+    try:
+        return float(factor) ** float(power)
+    except OverflowError:
+        raise UnitError("a unit to this power is beyond what a number holds") from None
 
 
 @cache
@@ -207,6 +219,8 @@ def conversion(source: Unit, target: Unit) -> tuple[Fraction, Fraction]:
     if (source.is_difference and target.zero) or (source.zero and target.is_difference):
         raise UnitError(f"{source} does not convert to {target}: one is a temperature, one a difference of two")
     scale = one.factor / other.factor
+    if not 1e-300 < scale < 1e300:
+        raise UnitError(f"{source} and {target} are too far apart to convert")
     return scale, (source.zero - target.zero) / other.factor
 
 

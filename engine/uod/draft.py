@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
@@ -32,6 +33,20 @@ _EXPECTED = {
     "model_attributes_type": "keys with values",
     "finite_number": "a finite number",
 }
+_MEANT = {
+    **dict.fromkeys(("in", "i", "r", "ro", "read", "readonly", "read-only", "lesen"), "input"),
+    **dict.fromkeys(("out", "o", "w", "wo", "write", "writeonly", "write-only", "schreiben"), "output"),
+    **dict.fromkeys(("inout", "in/out", "io", "i/o", "rw", "r/w", "wr", "w/r", "readwrite", "read/write"), "both"),
+    **dict.fromkeys(("no", "off", "false", "null"), "none"),
+    **dict.fromkeys(("last", "keep", "freeze"), "hold"),
+}
+"""What people write for a word -> the word"""
+_BOOLEANS = {
+    **dict.fromkeys(("yes", "y", "on", "1", "true", "ja"), "write true"),
+    **dict.fromkeys(("no", "n", "off", "0", "false", "nein"), "write false"),
+}
+_MOST_SHOWN = 100
+"""Characters of a value in a message."""
 _UNQUOTED = "write it without quotes"
 
 
@@ -86,17 +101,26 @@ def finding_of(detail: ErrorDetails, prefix: Path, known: Iterable[str]) -> Find
         message = f"the key {path[-1]!r} is missing"
     elif kind in {"literal_error", "enum"}:
         allowed = re.findall(r"'([^']*)'", detail.get("ctx", {}).get("expected", ""))
-        message, hint = f"{found!r} is not possible here", did_you_mean(str(found), allowed, "values")
+        message, hint = f"{_shown(found)} is not possible here", did_you_mean(str(found), allowed, "values")
+        meant = _MEANT.get(str(found).casefold())
+        if meant in allowed:
+            hint = f"write {meant}"
     elif kind in _EXPECTED:
-        message = f"expected {_EXPECTED[kind]}, found {found!r}"
-        if kind == "string_type" and isinstance(found, (bool, int, float)):
+        message = f"expected {_EXPECTED[kind]}, found {_shown(found)}"
+        if kind == "string_type" and isinstance(found, (bool, int, float, date)):
             hint = "put it in quotes"
+        elif path[-1:] == ("choices",):
+            hint = _choices_hint(found)
+        elif path[-2:-1] == ("choices",) and isinstance(found, str) and str(path[-1]).isdigit():
+            hint = f"write the word first: {{{found}: {path[-1]}}}"
+        elif _EXPECTED[kind] == "true or false":
+            hint = _BOOLEANS.get(str(found).casefold(), "")
         elif isinstance(found, str) and _EXPECTED[kind] in {"a number", "a whole number"}:
             hint = how_to_write(found) or (_UNQUOTED if is_number(found) else "")
     else:
         message = detail["msg"].removeprefix("Value error, ").replace("Input should", "this should")
         if isinstance(found, (bool, int, float, str)) and str(found) not in message:
-            message += f", found {found!r}"
+            message += f", found {_shown(found)}"
     return Finding(path, message, hint)
 
 
@@ -146,6 +170,23 @@ def _leave_out(data: dict[str, Any], path: Path, kind: str) -> tuple[str, str] |
         return None
     data[head].pop(inner[0], None)
     return (head, inner[0]) if head in PARTS else None
+
+
+def _shown(found: Any) -> str:
+    """A value in a message, cut where it is long."""
+    text = repr(str(found) if isinstance(found, date) else found)
+    return text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+
+
+def _choices_hint(found: Any) -> str:
+    """How the choices are written where a list is given for keys with numbers, or the other way round."""
+    if isinstance(found, list):
+        words = [str(word) for word in cast("list[Any]", found)[:4]]
+        numbered = ", ".join(f"{word}: {number}" for number, word in enumerate(words))
+        return f"write each word with its raw value: {{{numbered}}}"
+    if isinstance(found, dict):
+        return f"write the words alone: [{', '.join(str(word) for word in cast('dict[Any, Any]', found))}]"
+    return "write each word with its raw value: {Closed: 0, Open: 1}"
 
 
 def _copy(value: Any) -> Any:

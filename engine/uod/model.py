@@ -57,16 +57,37 @@ PlainValue = Annotated[Value, BeforeValidator(_plain)]
 Width = Annotated[Number | str, BeforeValidator(_number_or_share)]
 
 
+LONGEST_S = 31_536_000
+"""A year, in seconds."""
+LONGEST_MS = 86_400_000
+"""A day, in milliseconds."""
+MAX_NAME = 120
+"""Characters of a name: of a skid, a device, a tag, a command or a choice."""
+
+
 def _named(name: str) -> str:
     if not name.strip() or name != name.strip():
         raise ValueError("a name is a text without blanks at its ends")
+    if len(name) > MAX_NAME:
+        raise ValueError(f"a name has {MAX_NAME} characters at most, and this one {len(name):,}")
+    if not name.isprintable():
+        sign = next(sign for sign in name if not sign.isprintable())
+        raise ValueError(f"a name has no signs that cannot be seen, such as U+{ord(sign):04X}")
     return name
 
 
 Name = Annotated[str, AfterValidator(_named)]
 
 
-RawChoice = Annotated[int, BeforeValidator(lambda value: int(value) if isinstance(value, bool) else value)]
+def _raw_choice(value: Any) -> Any:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        raise ValueError("a raw value is a whole number of 64 bits")
+    return value
+
+
+RawChoice = Annotated[int, BeforeValidator(_raw_choice)]
 """The raw value of a choice; true and false are 1 and 0."""
 
 
@@ -94,9 +115,9 @@ class Device(Strict):
 
     driver: str
     """The name of the driver, as `skidlink drivers` lists them."""
-    every_ms: int | None = Field(default=None, ge=1)
+    every_ms: int | None = Field(default=None, ge=1, le=LONGEST_MS)
     """How often its tags are read, in milliseconds; once a tick if not given."""
-    stale_after_ms: int | None = Field(default=None, ge=1)
+    stale_after_ms: int | None = Field(default=None, ge=1, le=LONGEST_MS)
     """Its values are stale when they were last known to hold longer ago than this."""
     description: str = ""
     """For people; shown with the hardware in Open Pectus."""
@@ -177,7 +198,7 @@ class Tag(Strict):
     """The tag that shows what the output really does; for direction: both it is the tag itself, if not given."""
     feedback_tolerance: Number | None = Field(default=None, ge=0)
     """How much that may differ from what was set, in the output's unit, before it is an alarm."""
-    feedback_after_ms: int | None = Field(default=None, ge=1)
+    feedback_after_ms: int | None = Field(default=None, ge=1, le=LONGEST_MS)
     """How long it may differ by more; 5000, or three readings, if not given."""
     momentary: bool = False
     """True: the device resets it by itself, such as a command register or an acknowledge button. A write is never
@@ -187,13 +208,13 @@ class Tag(Strict):
     "PT02 + 0.5"; or {value: ...} or {expr: ...}, with drives_outputs: true where interlocks shall see it, too."""
     heartbeat: Literal["toggle", "counter"] | None = None
     """A sign of life that the engine writes by itself: 0 and 1 in turn, or numbers from min to max (0 to 99)."""
-    heartbeat_every_ms: int | None = Field(default=None, ge=10)
+    heartbeat_every_ms: int | None = Field(default=None, ge=10, le=LONGEST_MS)
     """How often the sign of life is written; 1000 if not given, and not more often than once a tick."""
-    stale_after_ms: int | None = Field(default=None, ge=1)
+    stale_after_ms: int | None = Field(default=None, ge=1, le=LONGEST_MS)
     """Stale when it was last known to hold longer ago than this; else its device says."""
-    every_ms: int | None = Field(default=None, ge=1)
+    every_ms: int | None = Field(default=None, ge=1, le=LONGEST_MS)
     """How often it is read, in milliseconds; else its device says."""
-    republish_every_s: Number | None = Field(default=None, gt=0)
+    republish_every_s: Number | None = Field(default=None, gt=0, le=LONGEST_S)
     """Published at least this often, changed or not."""
     description: str = ""
     """For people."""
@@ -221,7 +242,7 @@ class Derived(Strict):
     """The value for on_bad: value, in its unit."""
     reset_on: Literal["run start", "block start", "never"] = "run start"
     """When its totals, windows and latches begin anew; with block start, at the start of a run as well."""
-    republish_every_s: Number | None = Field(default=None, gt=0)
+    republish_every_s: Number | None = Field(default=None, gt=0, le=LONGEST_S)
     """Published at least this often, changed or not."""
     description: str = ""
     """For people."""
@@ -247,7 +268,7 @@ class Step(Strict):
     """For how many seconds it waits; `argument`: for the time that follows the command's name, as 30 s or 2 min."""
     wait_until: str | None = None
     """It waits until this condition is true, an expression as "LT01 > 80"."""
-    timeout_s: Number | None = Field(default=None, gt=0)
+    timeout_s: Number | None = Field(default=None, gt=0, le=LONGEST_S)
     """The command fails when the condition has not come true after so many seconds."""
 
     @model_validator(mode="after")
@@ -258,8 +279,8 @@ class Step(Strict):
             raise ValueError("timeout_s belongs to wait_until")
         if (self.set is None) != (self.to is None):
             raise ValueError("set and to belong together, as {set: VA01, to: Open}")
-        if not isinstance(self.wait_s, str) and self.wait_s is not None and self.wait_s <= 0:
-            raise ValueError("a wait is longer than 0 s")
+        if not isinstance(self.wait_s, str) and self.wait_s is not None and not 0 < self.wait_s <= LONGEST_S:
+            raise ValueError(f"a wait is longer than 0 s, and {LONGEST_S:,} s at most")
         return self
 
 
@@ -339,9 +360,9 @@ class Uod(Strict):
     """Where the skid stands."""
     tick_ms: int = Field(default=100, ge=5, le=60_000)
     """How often the skid is scanned."""
-    data_log_interval_s: Number = Field(default=5, gt=0)
+    data_log_interval_s: Number = Field(default=5, gt=0, le=LONGEST_S)
     """How often Open Pectus logs the process values of a run."""
-    safe_after_ms: int | None = Field(default=None, ge=100)
+    safe_after_ms: int | None = Field(default=None, ge=100, le=LONGEST_MS)
     """Outputs go to their safe values when no aggregator has been connected for this long; never if not given."""
     devices: dict[Name, Device] = Field(default_factory=dict[str, Device])
     """What answers on its wires, each by a name of yours."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import io
 import sys
 import traceback
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from importlib.machinery import SourceFileLoader
 from pathlib import Path as FilePath
 from types import ModuleType
@@ -15,24 +17,34 @@ from pydantic import ValidationError
 
 from engine.uod import model
 from engine.uod.draft import finding_of, keys_of
-from engine.uod.faults import Fault, Path, Place, key_of
+from engine.uod.faults import Fault, Path, Place, Severity, key_of
 from engine.uod.model import Uod
+
+_MOST_SHOWN = 500
+"""Characters of what an author's own code says."""
 
 
 class PythonText:
     """One Python file, run once."""
 
-    def __init__(self, path: FilePath) -> None:
+    def __init__(self, path: FilePath, source: bytes) -> None:
         self.data: Any = None
         self.faults: list[Fault] = []
         self._path = path
         self._tree = ast.Module([], [])
+        printed = io.StringIO()
         try:
-            self._tree = ast.parse(path.read_bytes(), str(path))
-            create = getattr(self._module(), "create", None)
-            uod = create() if callable(create) else create
+            self._tree = ast.parse(source, str(path))
+            with redirect_stdout(printed):  # the output of skidlink may be read by a program
+                create = getattr(self._module(), "create", None)
+                uod = create() if callable(create) else create
         except ValidationError as error:
             self._wrong_part(error)
+        except SystemExit as error:
+            message = "the file ends the program by sys.exit() or exit() while it is read"
+            self._blame(
+                (), self._line_of(error), message, "raise an exception that says what is wrong, or return the UOD"
+            )
         except Exception as error:  # noqa: BLE001  whatever the author's own code raises is for the author to read
             self._raised(error)
         else:
@@ -41,6 +53,15 @@ class PythonText:
             else:
                 message = "there is no function create()" if create is None else f"create() returned {uod!r}"
                 self._blame((), self._line_of_create(), message, "write def create() -> Uod, which returns the UOD")
+        self._tell(printed.getvalue())
+
+    def _tell(self, printed: str) -> None:
+        """Say what the file has printed, which is nowhere else to be seen."""
+        if text := " ".join(printed.split()):
+            shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+            message = f"the file prints while it is read: {shown!r}"
+            fault = Fault(str(self._path), None, None, "", message, "take out print()", Severity.WARNING)
+            self.faults.append(fault)
 
     def place(self, path: Path) -> Place:
         """Where a key stands, as far as it is written out: in keywords, dictionaries and lists."""
@@ -87,14 +108,25 @@ class PythonText:
             self.faults.append(Fault(place.file, place.line, place.column, key, finding.message, finding.hint))
 
     def _raised(self, error: Exception) -> None:
+        if isinstance(error, RecursionError):
+            message = "the file calls itself, or brackets stand inside each other, too often"
+            self._blame((), self._line_of(error), message, "end the recursion, or shorten the expression")
+            return
+        if isinstance(error, MemoryError):
+            self._blame((), self._line_of(error), "this needs more memory than there is", "shorten the expression")
+            return
         if isinstance(error, SyntaxError) and error.filename == str(self._path):
             self.faults.append(
                 Fault(str(self._path), error.lineno, error.offset, "", f"this is not Python: {error.msg}")
             )
+        elif isinstance(error, SyntaxError) and error.filename is None:  # as zero bytes, which have no line
+            self._blame((), None, f"this is not Python: {error.msg}", "save the file as a text in UTF-8")
         else:
-            self._blame((), self._line_of(error), f"{type(error).__name__}: {error}")
+            text = str(error)
+            shown = text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}..."
+            self._blame((), self._line_of(error), f"{type(error).__name__}: {shown}")
 
-    def _line_of(self, error: Exception) -> int | None:
+    def _line_of(self, error: BaseException) -> int | None:
         """The author's own line that was at work when the error came up."""
         frames = traceback.extract_tb(error.__traceback__)
         return next((frame.lineno for frame in reversed(frames) if frame.filename == str(self._path)), None)
@@ -109,9 +141,11 @@ class PythonText:
 
 def _walk(scope: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a scope in the order of the text."""
-    yield scope
-    for child in ast.iter_child_nodes(scope):
-        yield from _walk(child)
+    waiting = [scope]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting += reversed(list(ast.iter_child_nodes(node)))
 
 
 def _part(scope: ast.AST, part: str | int) -> tuple[ast.expr | ast.keyword, ast.AST] | None:

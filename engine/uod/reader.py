@@ -11,9 +11,11 @@ from engine.uod.draft import draft_of
 from engine.uod.faults import Fault, Finding, Path, Place, Severity, did_you_mean, key_of
 from engine.uod.resolve import resolve
 from engine.uod.skid import Skid
-from engine.uod.yaml_file import read_yaml, scalar
+from engine.uod.uod_file import UodFileError, read_bytes, text_of
+from engine.uod.yaml_file import YamlText, scalar
 
-SUFFIXES = (".yaml", ".yml", ".py")
+_MOST_FAULTS = 1000
+"""More of them help nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +42,10 @@ def read_uod(path: str | FilePath, overrides: Sequence[str] = ()) -> Reading:
     Never raises for what an author can do wrong: that is in the faults.
     """
     path = FilePath(path)
-    if path.suffix not in SUFFIXES:
-        return _unread(path, f"a UOD ends in {', '.join(SUFFIXES)}", "rename the file")
-    if not path.is_file():
-        near = [str(file.name) for file in path.parent.glob("*") if file.suffix in SUFFIXES]
-        return _unread(path, "there is no such file", did_you_mean(path.name, near, f"UODs in {path.parent}"))
     try:
-        data, faults, place = _spelling(path)
-    except (OSError, UnicodeDecodeError) as error:
-        return _unread(path, f"the file cannot be read: {error}", "a UOD is a text file in UTF-8")
+        data, faults, place = _spelling(path, read_bytes(path))
+    except UodFileError as error:
+        return Reading(None, (Fault(str(path), error.line, None, "", error.message, error.hint),))
     if data is None and faults:
         return Reading(None, tuple(faults))
     overridden, more = _override(data, overrides)
@@ -64,17 +61,26 @@ def read_uod(path: str | FilePath, overrides: Sequence[str] = ()) -> Reading:
     faults.sort(key=lambda fault: (fault.line or 0, fault.column or 0))
     if any(fault.severity is Severity.ERROR for fault in faults):
         skid = None
+    if (more_than := len(faults) - _MOST_FAULTS) > 0:
+        message = f"and {more_than:,} more"
+        worst = Severity.ERROR if skid is None else Severity.WARNING
+        faults[_MOST_FAULTS:] = [Fault(str(path), None, None, "", message, "mend the first ones first", worst)]
     return Reading(skid, tuple(faults))
 
 
-def _spelling(path: FilePath) -> tuple[Any, list[Fault], Callable[[Path], Place]]:
+def _spelling(path: FilePath, data: bytes) -> tuple[Any, list[Fault], Callable[[Path], Place]]:
     """The plain data of a file, what is wrong with its text, and where each of its keys stands."""
-    if path.suffix == ".py":
+    if path.suffix.lower() == ".py":
         from engine.uod.python_file import PythonText
 
-        python = PythonText(path)
+        if b"coding" not in data[:200]:  # else its encoding is for Python to know
+            text_of(data)
+        python = PythonText(path, data)
         return python.data, python.faults, python.place
-    text = read_yaml(path)
+    text = YamlText(str(path), text_of(data))
+    if text.data is None and not text.faults:
+        message = "there are only comments in this file" if data.strip() else "this file is empty"
+        raise UodFileError(message, "start with `uod: NAME OF THE SKID`")
     return text.data, text.faults, text.place
 
 
@@ -107,7 +113,3 @@ def _override(data: Any, overrides: Sequence[str]) -> tuple[dict[Path, Place], l
 def _fault(finding: Finding, place: Place) -> Fault:
     key = key_of(finding.path)
     return Fault(place.file, place.line, place.column, key, finding.message, finding.hint, finding.severity)
-
-
-def _unread(path: FilePath, message: str, hint: str) -> Reading:
-    return Reading(None, (Fault(str(path), None, None, "", message, hint),))

@@ -2,22 +2,65 @@
 
 The node tree is walked here rather than by the loader, because the loader stops at the first duplicate key. YAML 1.2,
 so that `on`, `off`, `yes` and `no` are words.
+
+What a text of few bytes may come to is bounded: its depth, and how much its aliases unfold.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path as FilePath
+import warnings
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.composer import Composer
+from ruamel.yaml.error import ReusedAnchorWarning, YAMLError
 
-from engine.uod.faults import Fault, Path, Place, key_of
+from engine.uod.faults import Fault, Path, Place, Severity, key_of
+from engine.uod.yaml_problems import problem_of
 
 _Node = Any
 """A node of ruamel.yaml's tree, which it does not annotate: `id` is scalar, sequence or mapping."""
+_MAX_DEPTH = 30
+"""Parts inside parts; a UOD needs six."""
+_MAX_UNFOLDED = 200_000
+"""Values that aliases may add to those that are written; nine aliases of nine aliases and so on are far beyond."""
+_SHOWN = 100
+"""Characters of a value in a message."""
+_UNREADABLE = object()
+"""Stands for a value that was named as a fault, and is left out."""
 _MERGE = "tag:yaml.org,2002:merge"
+
+
+class _TooMuchError(Exception):
+    """A text that comes to more than any UOD; where, and what to do."""
+
+    def __init__(self, message: str, hint: str, mark: Any) -> None:
+        super().__init__(message)
+        self.message, self.hint, self.mark = message, hint, mark
+
+
+_BASE: Any = Composer
+"""ruamel.yaml annotates nothing."""
+
+
+class _Composer(_BASE):
+    """Composes no deeper than a UOD goes."""
+
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self._depth == _MAX_DEPTH:
+            message = f"more than {_MAX_DEPTH} parts stand inside each other here"
+            raise _TooMuchError(
+                message, "close brackets and braces, and mind the indentation", self.parser.peek_event().start_mark
+            )
+        self._depth += 1
+        try:
+            inner: Any = super()
+            return inner.compose_node(parent, index)
+        finally:
+            self._depth -= 1
 
 
 class YamlText:
@@ -30,15 +73,28 @@ class YamlText:
         self._file = file
         self._yaml: Any = YAML(typ="safe", pure=True)
         self._yaml.version = (1, 2)
+        self._yaml.Composer = _Composer
+        self._met: set[int] = set()
+        self._unfolded = 0
         try:
-            root = self._yaml.compose(text)
-        except YAMLError as error:
-            mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-            problem = getattr(error, "problem", None) or str(error).splitlines()[0]
-            hint = "mind the indentation, and put texts with special signs in quotes"
-            self._blame((), mark, f"this is not YAML: {problem}", hint)
-        else:
+            root = self._compose(text)
             self.data = self._value((), root, ()) if root is not None else None
+        except _TooMuchError as error:
+            self._blame((), error.mark, error.message, error.hint)
+        except YAMLError as error:
+            problem = problem_of(error, text)
+            self.faults.append(Fault(file, problem.line, problem.column, "", problem.message, problem.hint))
+
+    def _compose(self, text: str) -> _Node:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ReusedAnchorWarning)
+            root = self._yaml.compose(text)
+        for each in caught:
+            anchor = re.search(r"anchor '(.*?)'", str(each.message))
+            name = anchor[1] if anchor else "an anchor"
+            message = f"&{name} marks two parts, and *{name} means the one before it"
+            self.faults.append(Fault(self._file, None, None, "", message, "name them differently", Severity.WARNING))
+        return root
 
     def place(self, path: Path) -> Place:
         """Where a key stands; for one that is not written, where the part stands that lacks it."""
@@ -53,12 +109,19 @@ class YamlText:
     def _value(self, path: Path, node: _Node, above: tuple[_Node, ...]) -> Any:
         if node in above:
             self._blame(path, node.start_mark, "this refers to a part that it stands in itself")
-            return None
+            return _UNREADABLE
         above = (*above, node)
+        if id(node) in self._met:
+            self._unfolded += 1
+            if self._unfolded > _MAX_UNFOLDED:
+                message = f"the aliases (*) of this file unfold to more than {_MAX_UNFOLDED:,} values"
+                raise _TooMuchError(message, "write the parts out, without aliases of aliases", node.start_mark)
+        self._met.add(id(node))
         if node.id == "sequence":
             for index, item in enumerate(node.value):
                 self._mark((*path, index), item)
-            return [self._value((*path, index), item, above) for index, item in enumerate(node.value)]
+            items = (self._value((*path, index), item, above) for index, item in enumerate(node.value))
+            return [item for item in items if item is not _UNREADABLE]
         if node.id == "mapping":
             return self._mapping(path, node, above)
         return self._scalar(path, node)
@@ -81,14 +144,22 @@ class YamlText:
             name, here = str(key.value), (*path, str(key.value))
             line = key.start_mark.line + 1
             if key.id != "scalar" or not isinstance(self._scalar(path, key), str):
-                self._blame(here, key.start_mark, f"the key {name} is not read as a text", "put it in quotes")
+                hint = "put it in quotes"
+                is_turned = path[-1:] == ("choices",) and value.id == "scalar" and not value.value.isdigit()
+                if is_turned:
+                    hint = f"write the word first: {{{value.value[:_SHOWN]}: {name[:_SHOWN]}}}"
+                self._blame(here, key.start_mark, f"the key {name[:_SHOWN]} is not read as a text", hint)
+                if is_turned:
+                    continue
             if name in lines:
                 message = f"{name!r} is there twice, in lines {lines[name]} and {line}"
                 self._blame(here, key.start_mark, message, "rename or delete one of them")
                 continue
             lines[name] = line
             self._mark(here, key)
-            own[name] = self._value(here, value, above)
+            read = self._value(here, value, above)
+            if read is not _UNREADABLE:
+                own[name] = read
             before = name, value
         return merged | own
 
@@ -96,8 +167,9 @@ class YamlText:
         try:
             return self._yaml.constructor.construct_object(node)
         except (YAMLError, ValueError) as error:
-            self._blame(path, node.start_mark, f"{node.value!r} cannot be read: {str(error).splitlines()[0]}")
-            return None
+            found = node.value if len(node.value) <= _SHOWN else f"{node.value[:_SHOWN]}..."
+            self._blame(path, node.start_mark, f"{found!r} cannot be read: {str(error).splitlines()[0]}")
+            return _UNREADABLE
 
     def _mark(self, path: Path, node: _Node) -> None:
         self._places[path] = Place(self._file, node.start_mark.line + 1, node.start_mark.column + 1)
@@ -112,11 +184,6 @@ def _cut_number(value: _Node, key: _Node, empty: _Node) -> str | None:
     if not adjacent or not re.fullmatch(r"[-+]?[0-9]+", whole) or not re.fullmatch(r"[0-9]+", places):
         return None
     return f"{whole}.{places}"
-
-
-def read_yaml(path: FilePath) -> YamlText:
-    """Read a YAML file. Raises `OSError`, and `UnicodeDecodeError` where it is not UTF-8."""
-    return YamlText(str(path), path.read_text(encoding="utf-8-sig"))
 
 
 def scalar(text: str) -> Any:

@@ -150,20 +150,16 @@ def test_a_part_that_contains_itself_is_a_fault(tmp_path: Path) -> None:
     [
         ("skid.yml", "skid.yml: error: there is no such file; did you mean 'skid.yaml'?"),
         ("skid.txt", "skid.txt: error: a UOD ends in .yaml, .yml, .py; rename the file"),
+        (
+            "skid.csv",
+            "skid.csv: error: a table is not a UOD; to make tags of it, save it as CSV and see skidlink modbus import",
+        ),
     ],
 )
 def test_a_file_that_is_not_there(tmp_path: Path, name: str, fault: str) -> None:
     (tmp_path / "skid.yaml").write_text(YAML)
 
     assert told(read_uod(tmp_path / name)) == [fault]
-
-
-def test_a_file_that_is_no_text(tmp_path: Path) -> None:
-    (tmp_path / "skid.yaml").write_bytes(b"uod: \xff")
-
-    assert told(read_uod(tmp_path / "skid.yaml"))[0].startswith(
-        "skid.yaml: error: the file cannot be read: 'utf-8' codec"
-    )
 
 
 @pytest.mark.parametrize(
