@@ -222,3 +222,8 @@ def impatient(driver: OpcUa, timeout_s: float) -> Generator[None]:
 
 def quality(driver: OpcUa, row: int) -> tuple[Quality, str]:
     return Quality(int(driver.image.quality[row])), reason_text(int(driver.image.reason[row]))
+
+
+def is_sign_of_life(params: Any) -> bool:
+    """Whether a read is that by which the driver looks now and then whether the server lives."""
+    return [node.NodeId.Identifier for node in params.NodesToRead] == [ua.ObjectIds.Server_ServerStatus_State]
