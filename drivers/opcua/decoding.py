@@ -31,9 +31,10 @@ from drivers.opcua.records import (
 )
 
 DECODING_ERRORS = (
-    ua.UaError, ValueError, TypeError, LookupError, AttributeError, OverflowError, struct.error, RecursionError,
+    ua.UaError, ValueError, TypeError, LookupError, AttributeError, AssertionError, OverflowError, RecursionError,
+    struct.error,
 )  # fmt: skip
-"""What asyncua's decoder raises on a value that it does not understand."""
+"""What asyncua raises on values and messages that it does not understand."""
 STRUCTURE: Any = ua.Variant(ua.ExtensionObject(), Type.ExtensionObject)
 """Stands for every value that fits no column, so that it need not be decoded."""
 _MIXED: Any = ua.Variant([], Type.Variant, is_array=True)
