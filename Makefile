@@ -15,7 +15,7 @@ READY := $(VENV)/.ready
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo skid test unit soak crash check lint types imports format interop bench bench-env docs lock clean
+.PHONY: help env demo skid test unit soak crash attack check lint types imports format interop bench bench-env docs lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ soak: $(READY) ## Run the engine for MINUTES with faults from SEED, each value h
 
 crash: $(READY) ## Kill the engine TIMES times in a run, at moments from SEED, and see that nothing is lost
 	@$(BIN)/python -m tests.soak.crash --times $(TIMES) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+attack: $(READY) ## Attack the engine for MINUTES with hostile slaves, an aggregator, a damaged store and a full disk
+	@$(BIN)/python -m tests.soak.attack --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 check: lint types imports ## All static checks
 

@@ -266,6 +266,19 @@ class ReadsBack(Protocol):
 
 
 @runtime_checkable
+class Locks(Protocol):
+    """A driver that names devices for all engines of a computer; for others the name is that of their link.
+
+    Only one engine controls a device.
+    """
+
+    @staticmethod
+    def lock_name(options: Any, /) -> str:
+        """Name a device by what it is reached by, whoever asks; "" where no other process can reach it."""
+        ...
+
+
+@runtime_checkable
 class Identifies(Protocol):
     """A driver that can ask its devices what they are."""
 
@@ -292,14 +305,17 @@ class Counts(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Remark:
-    """Something about a point that its options alone cannot show, as two points on one register."""
+    """Something about a point or device that its options alone cannot show, as two points on one register."""
 
     tag: str
+    """The tag at fault; "" where it is a device."""
     key: str
     """The UOD key at fault, as "holding"."""
     message: str
     error: bool = False
     """True for what cannot work; else it is a warning."""
+    device: str = ""
+    """The device at fault, where it is no tag."""
 
 
 @runtime_checkable

@@ -111,6 +111,10 @@ class Simulated:
     def link_name(options: SimulatedDevice, /) -> str:
         return f"simulated {options.bus}"
 
+    @staticmethod
+    def lock_name(_: SimulatedDevice, /) -> str:
+        return ""
+
     async def open(self) -> None:
         await asyncio.sleep(0)  # a real driver connects here
         for name, device in self._devices.items():

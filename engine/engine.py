@@ -54,11 +54,14 @@ class Engine:
         store: Store | None = None,
         archive: ArchiveFiles | None = None,
         instructions: InstructionSource | None = None,
+        *,
+        controls: bool = True,
     ) -> None:
         """Plan everything. Raises `DriverError` when a driver cannot be had.
 
         Without a store nothing of a run outlives a crash, and without an archive no file of a run is written. Both are
         started and closed by `run`. Without a source of instructions methods are kept, but not carried out.
+        Without `controls` no output is ever written.
         """
         self.skid = skid
         self.store = store or Store()
@@ -73,7 +76,7 @@ class Engine:
             for spec in skid.links
         ]
         self.uplinks: list[Uplink] = []
-        self.outputs = Outputs(skid, self.links, self._show_output, self._is_controlled)
+        self.outputs = Outputs(skid, self.links, self._show_output, self._is_controlled, controls=controls)
         self.runs = Runs(
             skid, lambda: self.scan.core, self.outputs, self.links, self._send, Journal(self.store),
             instructions or NoInstructions(), archive,

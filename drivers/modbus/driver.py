@@ -20,6 +20,7 @@ from drivers.contract import (
     WriteError,
     groups_of,
 )
+from drivers.modbus.budget import spare_s
 from drivers.modbus.codec import Field
 from drivers.modbus.counters import counted
 from drivers.modbus.device import Device
@@ -39,7 +40,7 @@ from drivers.modbus.options import (
 )
 from drivers.modbus.plan import describe, plan_group
 from drivers.modbus.reading import GroupReading
-from drivers.modbus.review import fields_of, review, spare_s
+from drivers.modbus.review import fields_of, review
 from drivers.modbus.serial_port import SerialWire
 from drivers.modbus.wires import TcpWire, TlsWire, UdpWire, Wire
 from drivers.modbus.writing import DeviceWriting
@@ -94,10 +95,15 @@ class Modbus:
         """Name the link by host and port, or by serial port."""
         return cls.wire(options).name
 
-    @staticmethod
-    def review(devices: Mapping[str, DeviceOptions], points: Sequence[Point], /) -> Sequence[Remark]:
+    @classmethod
+    def lock_name(cls, options: Any, /) -> str:
+        """The link and the device id: behind a gateway, other engines may control other devices."""
+        return f"{cls.link_name(options)} device id {options.device_id}"
+
+    @classmethod
+    def review(cls, devices: Mapping[str, DeviceOptions], points: Sequence[Point], /) -> Sequence[Remark]:
         """Point out what cannot work, and registers that are read as two different things."""
-        return review(devices, points)
+        return review(devices, points, cls.wire(next(iter(devices.values()))))
 
     async def open(self) -> None:
         """Connect. Raises `LinkError`."""

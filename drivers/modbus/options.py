@@ -62,7 +62,8 @@ class DeviceOptions(Options):
     timeout_ms: Annotated[int, Field(ge=1, le=60_000)] = 1000
     """How long a device may take for one answer, from its last one where several are awaited; and the connecting."""
     retries: Annotated[int, Field(ge=0, le=10)] = 2
-    """How often a request without an answer, or refused as busy, is repeated."""
+    """How often a request without an answer, or refused as busy, is repeated; where other devices share the link, they
+    have their turn in between."""
     word_order: WordOrder = "ABCD"
     """The order of the bytes and words of its values, for points that do not say their own."""
     max_gap: Annotated[int, Field(ge=0, le=MAX_READ_REGISTERS)] = 8

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from drivers.contract import Point, Remark
+from drivers.modbus.budget import remarks_on_time
 from drivers.modbus.codec import Field, field_of
 from drivers.modbus.options import DeviceOptions, PointOptions, meant_as_modicon
 from drivers.modbus.plan import too_long
+from drivers.modbus.wires import Wire
 
 
 def fields_of(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> list[Field]:
@@ -19,19 +20,12 @@ def fields_of(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> 
     ]
 
 
-def spare_s(device: str, points: Sequence[Point]) -> float:
-    """How long the readings of a device can wait for others before one of them is stale, in seconds."""
-    waits = [
-        point.stale_after_ms - point.every_ms
-        for point in points
-        if point.device == device and point.read and point.stale_after_ms is not None
-    ]
-    return max(0, min(waits)) / 1000 if waits else math.inf
-
-
-def review(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> list[Remark]:
-    """Point out what cannot work, and registers that are read as two different things."""
-    return list(_review(devices, points))
+def review(devices: Mapping[str, DeviceOptions], points: Sequence[Point], wire: Wire) -> list[Remark]:
+    """Point out what cannot work, what has no time to, and registers that are read as two different things."""
+    remarks = list(_review(devices, points))
+    if not any(remark.error for remark in remarks):
+        remarks += remarks_on_time(devices, points, fields_of(devices, points), wire)
+    return remarks
 
 
 def _review(devices: Mapping[str, DeviceOptions], points: Sequence[Point]) -> Iterator[Remark]:

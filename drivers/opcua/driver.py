@@ -60,6 +60,11 @@ class OpcUa:
         return options.endpoint + options.access.name
 
     @staticmethod
+    def lock_name(options: opcua_options.DeviceOptions, /) -> str:
+        """The endpoint, whoever logs in."""
+        return options.endpoint
+
+    @staticmethod
     def review(devices: Mapping[str, opcua_options.DeviceOptions], points: Sequence[Point], /) -> Sequence[Remark]:
         """What options alone cannot show: devices of one session against each other, and points against devices."""
         return review(devices, points)

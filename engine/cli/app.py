@@ -101,6 +101,11 @@ Duration = Annotated[
 ]
 Plain = Annotated[bool, typer.Option("--plain", help="Lines instead of the live table, as without a terminal.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Log what the drivers and uplinks do.")]
+Control = Annotated[
+    bool,
+    typer.Option("--control", help="Write safe values and heartbeats, though nobody can give commands: no aggregator."),
+]
+WatchOnly = Annotated[bool, typer.Option("--watch-only", help="Write no output, whoever gives commands.")]
 Loop = Annotated[
     LoopName,
     typer.Option(help="The event loop; auto is uvloop where it is installed, with skidlink[fast]."),
@@ -128,12 +133,19 @@ def run(
     set_: Set = None,
     plain: Plain = False,
     verbose: Verbose = False,
+    control: Control = False,
+    watch_only: WatchOnly = False,
     loop: Loop = LoopName.AUTO,
 ) -> None:
-    """Run the engine: read the skid each tick and deliver what changed, until Ctrl-C."""
+    """Run the engine: read the skid each tick and deliver what changed, until Ctrl-C.
+
+    Without an aggregator nobody can give commands, so the outputs are left as they are.
+    """
     from engine.cli.run import run_uod
     from engine.cli.session import make_session
 
+    if control and watch_only:
+        raise typer.BadParameter("--control and --watch-only exclude each other")
     session = make_session(
         aggregator=aggregator, secret=secret, secret_file=secret_file,
         outbox=outbox, outbox_sync_ms=outbox_sync_ms,
@@ -141,6 +153,7 @@ def run(
         archive=archive, archive_parquet=archive_parquet, archive_keep_days=archive_keep_days,
         archive_limit_mb=archive_limit_mb, archive_min_free_mb=archive_min_free_mb,
         output=output, duration_s=duration, plain=plain, verbose=verbose,
+        control=control, watch_only=watch_only,
     )  # fmt: skip
     raise typer.Exit(run_uod(uod, set_ or [], session, loop))
 

@@ -30,6 +30,7 @@ from engine.floods import Flood
 from engine.outputs.endings import in_sentences
 from engine.runs.archive_files import ArchiveFiles
 from engine.runs.archive_folder import ArchiveError, ArchiveFolder, ArchiveRule
+from engine.skid_lock import SkidLock, SkidLockedError
 from engine.store import Store, StoreError
 from engine.timing import TIMED, in_words
 from engine.uod.reader import read_uod
@@ -44,6 +45,8 @@ DRAW_EVERY_S = 0.25
 PRINT_EVERY_S = 1.0
 MOST_FAILURES = 3
 """So often a live table begins anew."""
+
+_WAYS = ", as nobody can give commands; --aggregator HOST:PORT lets users, --control makes outputs safe without any"
 
 Operator = Callable[[Engine], Coroutine[Any, Any, None]]
 """Somebody who works the skid while the engine runs, as in the demo."""
@@ -66,13 +69,20 @@ async def run_skid(skid: Skid, session: Session, operator: Operator | None = Non
     """Run a skid until its duration is over or a signal comes."""
     console = console_for(sys.stdout if session.shows_table else sys.stderr)
     log_to(console, verbose=session.verbose)
+    controls = not session.watch_only and (session.control or session.aggregator is not None or operator is not None)
+    lock = SkidLock(skid)
     try:
+        if controls:
+            lock.take()
         store = _store(session, skid)
-        engine = Engine(skid, store, _archive(session, skid, store))
+        engine = Engine(skid, store, _archive(session, skid, store), controls=controls)
         engine.uplinks.extend(_uplinks(session, engine))
-    except (DriverError, UplinkError, StoreError, ArchiveError) as error:
+    except (DriverError, UplinkError, StoreError, ArchiveError, SkidLockedError) as error:
         log.error("%s", error)  # noqa: TRY400  # the sentence is for its reader, a traceback is not
+        lock.release()
         return 1
+    if not controls and (skid.outputs or skid.heartbeats):
+        log.info("outputs are left as they are: this run only watches%s", "" if session.watch_only else _WAYS)
     # The full collections to come need not look through what stays: of 100,000 objects one takes 70 ms, many ticks.
     gc.collect()
     gc.freeze()
@@ -91,6 +101,7 @@ async def run_skid(skid: Skid, session: Session, operator: Operator | None = Non
         for result in await asyncio.gather(*helpers, return_exceptions=True):
             if isinstance(result, Exception):
                 log.error("%s", result, exc_info=result)
+        lock.release()
     for end, sentence in in_sentences(engine.endings):
         if end.is_known and not session.shows_table:  # the last table has it, and the engine has logged the others
             log.info("outputs at the end: %s", sentence)

@@ -47,6 +47,10 @@ class Session:
     duration_s: float | None
     plain: bool
     verbose: bool
+    control: bool
+    """Outputs are written even if nobody can give commands."""
+    watch_only: bool
+    """No output is written, whoever gives commands."""
 
     @property
     def shows_table(self) -> bool:
@@ -76,6 +80,8 @@ def make_session(
     duration_s: float | None,
     plain: bool,
     verbose: bool,
+    control: bool = False,
+    watch_only: bool = False,
 ) -> Session:
     """A session from the options of both; a file that is named has the secret, whatever the environment says."""
     return Session(
@@ -93,4 +99,6 @@ def make_session(
         duration_s=duration_s,
         plain=plain,
         verbose=verbose,
+        control=control,
+        watch_only=watch_only,
     )

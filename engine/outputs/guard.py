@@ -27,6 +27,7 @@ log = logging.getLogger("skidlink.engine.outputs")
 
 KEEP_S = 2.0
 """An outage up to this long is a blink: the outputs are written again as they were."""
+ONLY_WATCHES = "left as it is: this run only watches"
 LONGEST_WAIT_S = 10.0
 """Between two tries to get a safe value accepted."""
 
@@ -40,12 +41,18 @@ class Outputs:
         links: Sequence[Link],
         show: Callable[[str, Value | None, str], None],
         is_controlled: Callable[[], bool] = lambda: True,
+        *,
+        controls: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`show` is called with tag, value and reason for an output that is never read, so that its tag tells what
         its device has accepted, and for the tags that tell why; value None: not known. `is_controlled` tells whether
-        anybody could give a command now."""
+        anybody could give a command now. Without `controls` nothing is ever written: the outputs are left as they are.
+        """
         found, beats = outputs_of(skid, links), heartbeats_of(skid, links)
+        self._controls = controls
+        for output in () if controls else found:
+            output.wanted, output.safe_because = None, ONLY_WATCHES
         self._outputs = {output.tag.name: output for output in found}
         self._at = {(output.spec.link, output.spec.row): output for output in found}
         self._heartbeats = {(beat.spec.link, beat.spec.row): beat for beat in beats}
@@ -102,6 +109,8 @@ class Outputs:
         output = self._outputs.get(tag)
         if output is None:
             raise OutputRefusedError(f"{tag} is no output; outputs are: {', '.join(self._outputs) or 'none'}")
+        if not self._controls:
+            raise OutputRefusedError(f"{tag} is {ONLY_WATCHES}; start it with --aggregator or --control to set outputs")
         raw = output.raw(value)
         self._look_for(output.device)
         if not output.link.up:
@@ -177,6 +186,9 @@ class Outputs:
         """Once a tick, when the expressions have been computed: see to all that moves, watches or beats by itself."""
         for device in self._devices:
             self._look_for(device)
+        if not self._controls:
+            self._watch.look(core, now)
+            return
         if self._control.loses(now):
             self._make_safe("no aggregator is connected")
         self._interlocks.look(core)
@@ -239,7 +251,7 @@ class Outputs:
 
     def _secure(self, output: Output, because: str) -> None:
         """Drive an output to its safe value at once, if it has one."""
-        if output.spec.safe_value is not None:
+        if self._controls and output.spec.safe_value is not None:
             self._want_safe(output, because)
             self._drive(output)
 
@@ -346,6 +358,10 @@ class Outputs:
 
     def _come_back(self, outputs: Sequence[Output], since: float) -> None:
         lost = self._clock() - since > KEEP_S
+        if not self._controls:
+            for output in outputs:
+                self._show(output, None, ONLY_WATCHES)
+            return
         was_cut_off = outputs[0].device in self._cut_off
         self._cut_off.discard(outputs[0].device)
         for output in outputs:

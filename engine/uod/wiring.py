@@ -168,7 +168,8 @@ class Wiring:
             remarks = link.driver.review(link.devices, link.points)
         for remark in remarks:
             severity = Severity.ERROR if remark.error else Severity.WARNING
-            self.findings.append(Finding(("tags", remark.tag, remark.key), remark.message, "", severity))
+            at = ("tags", remark.tag) if remark.tag else ("devices", remark.device)
+            self.findings.append(Finding((*at, remark.key), remark.message, "", severity))
         if any(remark.error for remark in remarks):
             return unknown
         try:

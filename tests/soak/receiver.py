@@ -56,6 +56,12 @@ class Receiver:
         else:
             self._waiting[key] = text
 
+    def forget(self) -> None:
+        """Give up what the engine that has just been killed, or whose store was damaged, may not have kept."""
+        self._waiting.clear()
+        self._early.clear()
+        self._newest.clear()
+
     def settle(self, now: float) -> None:
         """Take for snapshots what was never logged."""
         while self._early:

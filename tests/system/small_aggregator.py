@@ -32,6 +32,8 @@ class SmallAggregator:
         self.address = ""
         self.version: tuple[int, str] = (200, '"0.1.1585"')
         """status and body of GET /version"""
+        self.version_stream: Callable[[asyncio.StreamWriter], Awaitable[None]] | None = None
+        """what writes the whole answer to GET /version, in the place of `version`"""
         self.rest: dict[str, Any] = {}
         """what GET answers, by path; elsewhere 404"""
         self.registrations: list[dict[str, Any]] = []
@@ -131,6 +133,9 @@ class SmallAggregator:
                     int(header.split(":")[1]) for header in headers if header.lower().startswith("content-length")
                 ]
                 content = await reader.readexactly(sum(lengths))
+                if self.version_stream and line.startswith("GET /version "):
+                    await self.version_stream(writer)
+                    return
                 status, body = self._http(line, content)
                 answer = f"HTTP/1.1 {status} -\r\ncontent-length: {len(body.encode())}\r\n\r\n{body}"
                 writer.write(answer.encode())

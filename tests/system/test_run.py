@@ -109,6 +109,8 @@ class Reader:
         await self.until(lambda values: all(values.get(name) is not None for name in names))
 
 
+WRITES = ("--control", "--output", "-")
+"""Safe values and heartbeats are written, though nobody can give commands."""
 WATCHDOG_S = 60.0
 """So long no slow machine lets it wait for a sign of life."""
 SAFE = {"PU01": 0, "VA01": "Closed", "VA02": "Closed", "MO01": "Collect", "BA01": ""}
@@ -151,7 +153,7 @@ async def test_what_is_published_equals_what_an_independent_client_reads(skid: S
     await skid.pause()
     await skid.advance(10)
     exact = [word for tag in ("FT01", "LT01", "PT01", "PT02", "CT01") for word in ("--set", f"tags.{tag}.deadband=0")]
-    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), *exact, "--output", "-") as process:
+    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), *exact, *WRITES) as process:
         engine = Reader(process)
         await engine.until(lambda values: SAFE.items() <= values.items())
         await skid.advance(0.1)
@@ -165,7 +167,7 @@ async def test_what_is_published_equals_what_an_independent_client_reads(skid: S
 
 async def test_only_what_has_changed_is_sent(skid: SharedSkid) -> None:
     await skid.pause()
-    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), "--output", "-") as process:
+    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), *WRITES) as process:
         engine = Reader(process)
         await engine.until_known(["PT01", "FT01", "TT01", "dP"])
         everything = set(engine.values)
@@ -182,7 +184,7 @@ async def test_only_what_has_changed_is_sent(skid: SharedSkid) -> None:
 async def test_a_signal_stops_the_engine_soon_and_leaves_the_outputs_safe(
     skid: SharedSkid, number: signal.Signals
 ) -> None:
-    arguments = ("run", UODS / "filtration.yaml", *overrides(skid), "--output", "-")
+    arguments = ("run", UODS / "filtration.yaml", *overrides(skid), *WRITES)
     async with skidlink(*arguments, program=PATIENT_SKIDLINK) as process:
         await Reader(process).until_known(["PU01", "VA01", "VA02"])
         await skid.write(PU01=70.0, VA01=True, VA02=True)  # somebody at the panel; the engine is still responsible
@@ -199,7 +201,9 @@ async def test_when_the_engine_is_killed_its_sign_of_life_stops_and_the_plc_make
     skid: SharedSkid,
 ) -> None:
     await skid.begin_anew(watchdog_s=WATCHDOG_S)
-    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), "--output", "-") as process:
+    # The engine is not to notice within the test that somebody has changed what it made safe.
+    slow = [word for tag in SAFE for word in ("--set", f"tags.{tag}.feedback_after_ms=600000") if tag != "BA01"]
+    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), *slow, *WRITES) as process:
         engine = Reader(process)
         await engine.until(lambda values: SAFE.items() <= values.items())
         await skid.write(PU01=70.0, VA01=True, VA02=True)
@@ -213,6 +217,41 @@ async def test_when_the_engine_is_killed_its_sign_of_life_stops_and_the_plc_make
             await asyncio.sleep(0.1)
     truth = skid.truth().values
     assert (truth["PU01"], truth["VA01"], truth["VA02"]) == (0.0, False, False)
+
+
+async def test_a_run_that_nobody_can_control_leaves_the_outputs_as_they_are(skid: SharedSkid) -> None:
+    await skid.write(PU01=70.0, VA01=True, VA02=True)
+    async with skidlink("run", UODS / "filtration.yaml", *overrides(skid), "--output", "-") as process:
+        engine = Reader(process)
+        await engine.until(lambda values: values.get("PU01") == 70 and values.get("VA01") == "Open")
+        process.terminate()
+        _, log = await asyncio.wait_for(process.communicate(), 100)
+    words = " ".join(log.decode().split())
+    assert "outputs are left as they are: this run only watches, as nobody can give commands" in words
+    await skid.pause()
+    truth = skid.truth().values
+    assert (truth["PU01"], truth["VA01"], truth["VA02"]) == (70.0, True, True)
+
+
+async def test_a_second_engine_on_the_same_skid_may_only_watch(skid: SharedSkid, tmp_path: Path) -> None:
+    first = ("run", UODS / "filtration.yaml", *overrides(skid), *WRITES)
+    # Another UOD and another folder for its state, but the same devices.
+    second = ("run", UODS / "modbus_only.yaml", *overrides(skid, "modbus_only.yaml"))
+    async with skidlink(*first) as process:
+        await Reader(process).until(lambda values: values.items() >= SAFE.items())
+        for options in (["--control"], ["--aggregator", "127.0.0.1:9", "--outbox", tmp_path]):
+            async with skidlink(*second, *options) as other:
+                _, log = await asyncio.wait_for(other.communicate(), 200)
+            assert other.returncode == 1
+            words = " ".join(log.decode().split())
+            assert f"is controlled by another engine on this computer (process {process.pid}," in words
+            assert "start this one with --watch-only" in words
+        async with skidlink(*second, "--watch-only", "--output", "-") as watching:
+            await Reader(watching).until(lambda values: values.get("PU01") == 0)
+        process.kill()
+        await process.wait()
+    async with skidlink(*first) as process:
+        await Reader(process).until(lambda values: values.items() >= SAFE.items())
 
 
 async def test_one_dead_device_leaves_the_rest_of_the_skid_running(skid: SharedSkid) -> None:

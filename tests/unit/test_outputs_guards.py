@@ -82,6 +82,21 @@ def test_a_condition_that_does_not_fit_what_its_device_has_become_permits_nothin
     assert not second.is_true
 
 
+def test_a_condition_that_was_true_is_not_when_its_device_has_become_another() -> None:
+    before, after = (
+        desk({"LT01": {"device": "sim"}}, derived={"High": {"expr": expr}}) for expr in ("LT01 > 10", "LT01 * 2")
+    )
+    for here in (before, after):
+        here.read("LT01", 80.0)
+        here.tick()
+    interlock = Interlock(next(tag for tag in before.core.table.specs if tag.name == "High"))
+    interlocks = Interlocks([interlock])
+    interlocks.look(before.core)
+    assert interlock.is_true
+    interlocks.look(after.core)
+    assert not interlock.is_true
+
+
 def test_several_interlocks_stand_each_for_itself(caplog: pytest.LogCaptureFixture) -> None:
     levels = {f"LT0{each}": {"device": "sim", "unit": "%"} for each in (1, 2, 3)}
     here = desk(levels | {f"PU0{each}": PUMP | {"allow_if": f"LT0{each} > 10"} for each in (1, 2, 3)})
@@ -344,3 +359,15 @@ def test_the_answer_to_an_older_value_says_nothing_of_the_newer(refusal: str | N
     assert here.write() == {"PU01": 60}
     assert here.outputs.written("PU01")
     assert here.value("PU01") == 60
+
+
+@pytest.mark.parametrize("refusal", [None, "it is busy"])
+def test_the_answer_to_a_value_is_not_that_to_the_same_value_asked_for_later(refusal: str | None) -> None:
+    here = desk({"PU01": PUMP})
+    here.outputs.wish("PU01", 50)
+    here.lines[0].take_off()
+    here.outputs.wish("PU01", 50)
+    here.lines[0].land(refusal)
+    assert here.outputs.written("PU01") is None
+    assert here.write() == {"PU01": 50}
+    assert here.outputs.written("PU01")

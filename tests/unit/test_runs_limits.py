@@ -51,7 +51,7 @@ def infos(caplog: pytest.LogCaptureFixture) -> list[str]:
         ("Mark: x\n" * 1001, "more than 1000 lines or 100000 characters; save it as a method"),
         ("Mark: " + "x" * 2**20, "more than 1000 lines or 100000 characters"),
         ("1" * 999, "is no command of this skid"),
-        ("Wait: " + "9" * 900 + " s", "below zero or without end"),
+        ("Wait: " + "9" * 900 + " s", "Wait takes"),
         ("Simulate: T0 = T0 + " + "(" * 900, "T0 is a number in degC"),
         ("Simulate: T0 = 1 m**9**9**9", "'m**9**9**9'"),
         ("Simulate: T0 = 1 " + "m*" * 400 + "m", "40 characters of a unit"),

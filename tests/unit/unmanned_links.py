@@ -68,13 +68,15 @@ class Line(Link):
 class Desk:
     """The table, the guard and the lines of a skid, and a clock that is moved by hand."""
 
-    def __init__(self, uod: Mapping[str, Any]) -> None:
+    def __init__(self, uod: Mapping[str, Any], *, controls: bool = True) -> None:
         self.now = 1000.0
         self.connected = True
         skid = skid_of(uod)
         self.lines = [Line(spec) for spec in skid.links]
         self.core = Core(skid.tags, [line.image for line in self.lines])
-        self.outputs = Outputs(skid, self.lines, self._show, lambda: self.connected, clock=lambda: self.now)
+        self.outputs = Outputs(
+            skid, self.lines, self._show, lambda: self.connected, controls=controls, clock=lambda: self.now
+        )
         self.places = {
             point.tag: (line, row)
             for line, spec in zip(self.lines, skid.links, strict=True)
