@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from engine.elapsed import Counted, PassedTime
-from engine.store_file import Opened, StoreError, Trouble, in_memory, open_store, replace_store, trouble_of
+from engine.store_file import Opened, Trouble, in_memory, open_store, replace_store, trouble_of
 from engine.store_seal import Seal, SealFile
 
 log = logging.getLogger("skidlink.engine.store")
@@ -207,7 +207,7 @@ class Store:
             if self._sync_s == 0 and self._work.empty():
                 batch, due = self._commit(batch), time.monotonic() + RETRY_S
             if len(batch) > KEPT_IN_TROUBLE and self._redo:
-                self._give_up(batch.pop(0))
+                self._give_up_oldest(batch)
 
     def _take(self, work: Work, batch: list[Work]) -> None:
         """Do one piece, and add it to what is to be committed."""
@@ -323,10 +323,13 @@ class Store:
         self._changes = opened.db.total_changes
         """What had been changed by the last commit."""
 
-    def _give_up(self, work: Work) -> None:
-        self.lost += 1
-        if isinstance(work, Question):
-            work.fail(StoreError(f"{self._called} could not be written for too long"))
+    def _give_up_oldest(self, batch: list[Work]) -> None:
+        """Give up the oldest piece that nobody waits for."""
+        for place, work in enumerate(batch):
+            if not isinstance(work, Question):
+                del batch[place]
+                self.lost += 1
+                return
 
     def _tell_news(self) -> None:
         """Log what has become of the file: not before users can see it."""

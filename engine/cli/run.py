@@ -31,7 +31,8 @@ from engine.outputs.endings import in_sentences
 from engine.runs.archive_files import ArchiveFiles
 from engine.runs.archive_folder import ArchiveError, ArchiveFolder, ArchiveRule
 from engine.skid_lock import SkidLock, SkidLockedError
-from engine.store import Store, StoreError
+from engine.store import Store
+from engine.store_file import StoreError
 from engine.timing import TIMED, in_words
 from engine.uod.reader import read_uod
 from engine.uod.skid import Skid
@@ -135,7 +136,7 @@ def _archive(session: Session, skid: Skid, store: Store) -> ArchiveFiles | None:
     def undelivered() -> set[str] | None:
         try:
             return store.wait_for(undelivered_runs)
-        except (sqlite3.Error, StoreError, TimeoutError) as error:
+        except (sqlite3.Error, TimeoutError) as error:
             log.warning("no archive is deleted, as it is not known what waits for the aggregator: %s", error)
             return None
 

@@ -14,7 +14,8 @@ import pytest
 
 from engine.runs.journal import Journal, Progress
 from engine.runs.state import Clocks
-from engine.store import Store, StoreError
+from engine.store import Store
+from engine.store_file import StoreError
 
 
 def insert(run: str) -> tuple[str, tuple[object, ...]]:

@@ -22,7 +22,8 @@ import pytest
 from engine import store_file
 from engine.runs.journal import Journal, Progress
 from engine.runs.state import Clocks
-from engine.store import Store, StoreError
+from engine.store import Store
+from engine.store_file import StoreError
 from engine.store_seal import SUFFIX
 from engine.uplinks.contract import TagsFrame
 from engine.uplinks.outbox import Outbox
