@@ -18,7 +18,7 @@ AT_ONCE: Final = 1000
 """Rows that are written in one transaction, which is held in memory."""
 _OPTIONS: Final = ("mode=rw", "mode=ro&immutable=1")
 """With its write-ahead log, else, where nothing can be written, without it."""
-_LACKING: Final = {"taken": "0", "crc": "NULL"}
+_LACKING: Final = {"taken": "0", "stride": "1", "crc": "NULL"}
 """Columns that earlier versions have not, and what stands for them."""
 _SINCE: Final = {"progress": 2, "kept": 2, "life": 3}
 """The versions that tables have come with, where that is not the first."""

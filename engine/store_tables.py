@@ -32,6 +32,7 @@ ALTER TABLE entry ADD COLUMN crc INTEGER;
 ALTER TABLE run ADD COLUMN crc INTEGER;
 ALTER TABLE archive_row ADD COLUMN crc INTEGER;
 ALTER TABLE run_log_line ADD COLUMN crc INTEGER;
+ALTER TABLE progress ADD COLUMN stride INTEGER NOT NULL DEFAULT 1;
 ALTER TABLE progress ADD COLUMN crc INTEGER;
 ALTER TABLE kept ADD COLUMN crc INTEGER;
 CREATE TABLE life(
@@ -48,7 +49,7 @@ VERSION: Final = len(_VERSIONS)
 CHECKED: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     {
         "run": ("id", "started", "filename", "header"),
-        "progress": ("run", "at", "run_s", "process_s", "block_s", "mark", "totals"),
+        "progress": ("run", "at", "run_s", "process_s", "block_s", "mark", "totals", "stride"),
         "kept": ("name", "value"),
         "life": ("commits", "passed_s", "boot", "at"),
         "run_log_line": ("id", "run", "line"),

@@ -35,8 +35,9 @@ class Archive:
         self._rows: list[str] = []
         self._size = 0
         self._given = 0
-        """Rows so far, and how many of them there are to one that is kept:"""
-        self._stride = 1
+        """Rows so far."""
+        self.stride = 1
+        """How many of them there are to one that is kept."""
 
     def due(self, now: float) -> bool:
         """Whether a row is due at `now`, monotonic seconds; the next one is then due an interval later."""
@@ -46,20 +47,34 @@ class Archive:
         return True
 
     def append(self, row: str) -> bool:
-        """Keep a row; beyond the bound every second row goes, and from then on only every second one is kept.
-
-        Returns whether this one is.
-        """
-        is_kept = self._given % self._stride == 0
+        """Keep a row, or leave it out as one that the bound leaves no place for. Returns whether it is kept."""
+        is_kept = self._given % self.stride == 0
         self._given += 1
         if is_kept:
             self._rows.append(row)
             self._size += len(row)
-        if self._size > LIMIT_CHARS:
-            del self._rows[1::2]
-            self._size = sum(map(len, self._rows))
-            self._stride *= 2
         return is_kept
+
+    def thin(self) -> bool:
+        """Beyond the bound, leave out every second row, and from then on keep only half as many as before.
+
+        Returns whether it was so.
+        """
+        if self._size <= LIMIT_CHARS:
+            return False
+        del self._rows[1::2]
+        self._size = sum(map(len, self._rows))
+        self.stride *= 2
+        return True
+
+    def take_up(self, rows: Sequence[str], stride: int) -> None:
+        """Go on with rows that were kept, one of `stride` that there were."""
+        self._rows = list(rows)
+        self._size = sum(map(len, rows))
+        self._given = len(rows) * stride
+        self.stride = stride
+        while self.thin():
+            pass
 
     def text(self) -> str:
         """The whole archive."""

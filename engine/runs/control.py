@@ -279,7 +279,8 @@ class Runs:
             return
         for link in self._outages.lost(self._now):
             self._notices.link_lost(link, self._unix)
-        progress = Progress(self._unix, replace(self.state.clocks), self._marks.text, self._core().memory())
+        clocks, stride = replace(self.state.clocks), self._run.archive.stride
+        progress = Progress(self._unix, clocks, self._marks.text, self._core().memory(), stride)
         self._journal.progress(self._run.id, progress)
 
     # How runs begin and end

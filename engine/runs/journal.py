@@ -19,7 +19,12 @@ from protocol.models import RunLogLine
 log = logging.getLogger("skidlink.engine.runs")
 
 _PROGRESS: Final = (
-    "INSERT OR REPLACE INTO progress VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, crc(?1, ?2, ?3, ?4, ?5, ?6, ?7))"
+    "INSERT OR REPLACE INTO progress(run, at, run_s, process_s, block_s, mark, totals, stride, crc) "
+    "VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, crc(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8))"
+)
+_THIN: Final = (
+    "DELETE FROM archive_row WHERE number IN (SELECT number FROM (SELECT number, row_number() OVER (ORDER BY number) "
+    "AS place FROM archive_row WHERE run = ?) WHERE place % 2 = 0)"
 )
 _LINE: Final = (
     "INSERT INTO run_log_line(id, run, line, crc) VALUES (?1, ?2, ?3, crc(?1, ?2, ?3)) "
@@ -39,6 +44,8 @@ class Progress:
     """not in the archive yet"""
     totals: bytes
     """what the functions with a memory need to go on (`engine.core.core.Core.memory`)"""
+    stride: int = 1
+    """rows of the archive to one that is kept (`engine.runs.archive.Archive.stride`)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +82,18 @@ class Journal:
     def progress(self, run_id: str, progress: Progress) -> None:
         """Write down what a run has come to, in the place of what it had come to before."""
         clocks = progress.clocks
-        row = (run_id, progress.at, clocks.run, clocks.process, clocks.block, progress.mark, progress.totals)
+        times = (progress.at, clocks.run, clocks.process, clocks.block)
+        row = (run_id, *times, progress.mark, progress.totals, progress.stride)
         self._store.do(lambda db: db.execute(_PROGRESS, row))
 
     def archive(self, run_id: str, text: str) -> None:
         """Add a row of the archive."""
         insert = "INSERT INTO archive_row(run, text, crc) VALUES (?1, ?2, crc(?1, ?2))"
         self._store.do(lambda db: db.execute(insert, (run_id, text)))
+
+    def thin_archive(self, run_id: str) -> None:
+        """Forget every second row of the archive."""
+        self._store.do(lambda db: db.execute(_THIN, (run_id,)))
 
     def line(self, run_id: str, line: RunLogLine) -> None:
         """Add a line of the run log, or what it has become."""
@@ -168,9 +180,9 @@ def _headless_runs(db: sqlite3.Connection) -> list[str]:
 def _progress(db: sqlite3.Connection, run_id: str, started: float) -> Progress:
     """What a run has come to; nothing, where it died before that was written down."""
     row = db.execute(
-        "SELECT at, run_s, process_s, block_s, mark, totals FROM progress WHERE run = ?", (run_id,)
+        "SELECT at, run_s, process_s, block_s, mark, totals, stride FROM progress WHERE run = ?", (run_id,)
     ).fetchone()
     if row is None:
         return Progress(started, Clocks(), "", b"")
-    at, run, process, block, mark, totals = row
-    return Progress(at, Clocks(run, process, block), mark, totals)
+    at, run, process, block, mark, totals, stride = row
+    return Progress(at, Clocks(run, process, block), mark, totals, stride)

@@ -112,10 +112,12 @@ class Logbook:
         """Send and keep what has changed."""
         if not self._record.is_changed:
             return
-        changed = self._record.take_changed()
+        changed, gone = self._record.take_changed()
         if self._run is not None:
             for line in changed:
                 self._journal.line(self._run, line)
+            if gone:
+                self._journal.drop_lines(gone)
         self._send(self.message() or QueuedRunLogMsg(runlog=RunLog.empty()))
 
     def _values(self) -> list[TagValue]:

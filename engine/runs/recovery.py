@@ -15,17 +15,16 @@ log = logging.getLogger("skidlink.engine.runs")
 
 
 def record_of(dead: DeadRun) -> RunRecord:
-    """Its run log; what was going on in it has ended with the engine."""
+    """Its run log; what was going on in it has ended with the engine, when that was last known to work."""
     record = RunRecord(dead.lines)
-    record.cancel_open(max((line.end or line.start for line in dead.lines), default=dead.progress.at))
+    record.cancel_open(max((dead.progress.at, *(line.end or line.start for line in dead.lines))))
     return record
 
 
 def archive_of(dead: DeadRun, interval_s: float) -> Archive:
     """Its archive, to go on with."""
     archive = Archive(dead.started, interval_s, dead.header, dead.filename)
-    for row in dead.rows:
-        archive.append(row)
+    archive.take_up(dead.rows, dead.progress.stride)
     return archive
 
 

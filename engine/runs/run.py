@@ -57,6 +57,8 @@ class Run:
         row = self._rows.row(unix)
         if self.archive.append(row):
             self._journal.archive(self.id, row)
+        if self.archive.thin():
+            self._journal.thin_archive(self.id)
         if self._files is not None:
             self._files.append(row, self._rows, unix)
 

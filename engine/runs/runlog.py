@@ -22,7 +22,7 @@ class RunRecord:
         self._thinned = 0
         """So many of the oldest lines have no values any more."""
         self._new: dict[str, None] = {}
-        """The lines that have changed since they were last taken."""
+        """The ids of the lines that have changed, or are gone, since they were last taken."""
 
     @property
     def log(self) -> RunLog:
@@ -86,10 +86,11 @@ class RunRecord:
         """Whether anything has changed since the changes were last taken."""
         return bool(self._new)
 
-    def take_changed(self) -> list[RunLogLine]:
-        """The lines that have changed since this was last asked."""
+    def take_changed(self) -> tuple[list[RunLogLine], list[str]]:
+        """The lines that have changed since this was last asked, and the ids of those that are gone since."""
         changed, self._new = self._new, {}
-        return [self._lines[line_id] for line_id in changed if line_id in self._lines]
+        lines = [self._lines[line_id] for line_id in changed if line_id in self._lines]
+        return lines, [line_id for line_id in changed if line_id not in self._lines]
 
     def cancel_open(self, end: float) -> None:
         """End all lines that have not ended: the run is over."""
@@ -102,12 +103,14 @@ class RunRecord:
         self._values += values
         while len(self._lines) > LIMIT_LINES:
             oldest = self._lines.pop(next(iter(self._lines)))
+            self._new[oldest.id] = None
             self._values -= _values(oldest)
             self._thinned = max(0, self._thinned - 1)
         if self._values <= LIMIT_VALUES:
             return
         for line in list(self._lines.values())[self._thinned :]:
             self._lines[line.id] = line.model_copy(update={"start_values": [], "end_values": []})
+            self._new[line.id] = None
             self._values -= _values(line)
             self._thinned += 1
             if self._values <= LIMIT_VALUES // 2:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import logging
+from dataclasses import replace
 from io import StringIO
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -15,7 +17,11 @@ from engine.core.spec import FromEngine, TagSpec
 from engine.runs import archive, errors, runlog
 from engine.runs.archive import Archive, ArchiveRows, header_row
 from engine.runs.errors import ErrorCollector
+from engine.runs.journal import Journal, Progress
+from engine.runs.recovery import archive_of, record_of
 from engine.runs.runlog import RunRecord
+from engine.runs.state import Clocks
+from engine.store import Store
 from protocol.engine_messages import RunLogMsg
 from protocol.models import TagValue
 from protocol.serialization import encode
@@ -50,18 +56,52 @@ def test_rows_are_due_at_once_and_then_every_interval() -> None:
     assert found.text() == "head\none\n"
 
 
+def rows_of(found: Archive) -> list[int]:
+    return [int(row) for row in found.text().splitlines()[1:]]
+
+
 def test_a_long_archive_is_thinned_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(archive, "LIMIT_CHARS", 400)
     found = Archive(STARTED, 1.0, "head\n")
-    now = 0
     for now in range(1000):
         if found.due(now):
             found.append(f"{now}\n")
-    rows = [int(row) for row in found.text().splitlines()[1:]]
+            found.thin()
+    rows = rows_of(found)
     assert len(found.text()) < 500
     assert rows[0] == 0
     assert rows[-1] > 900
-    assert len({b - a for a, b in pairwise(rows)}) <= 2, "evenly, to the last thinning"
+    assert len({b - a for a, b in pairwise(rows)}) == 1, "evenly, to the last thinning"
+
+
+async def test_an_archive_goes_on_evenly_in_the_next_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "LIMIT_CHARS", 400)
+    found = Archive(STARTED, 1.0, "head\n")
+    for start in (0, 333, 666):
+        store = Store(tmp_path / "store.sqlite3")
+        journal = Journal(store)
+        if start == 0:
+            journal.begin("run", STARTED, "file", "head\n")
+        for dead in journal.dead_runs():
+            found = archive_of(dead, 1.0)
+        store.start()
+        for now in range(start, start + 333):
+            if found.append(f"{now}\n"):
+                journal.archive("run", f"{now}\n")
+            if found.thin():
+                journal.thin_archive("run")
+        journal.progress("run", Progress(STARTED, Clocks(), "", b"", found.stride))
+        await store.close()
+    rows = rows_of(found)
+    assert rows[0] == 0
+    assert rows[-1] > 900
+    gaps = [b - a for a, b in pairwise(rows)]
+    assert sum(gap != found.stride for gap in gaps) <= 2, "but for where it went on"
+    assert max(gaps) == found.stride
+    again = Store(tmp_path / "store.sqlite3")
+    (dead,) = Journal(again).dead_runs()
+    assert [int(row) for row in dead.rows] == rows, "and the store has no more of them than that"
+    await again.close()
 
 
 def values(count: int) -> list[TagValue]:
@@ -71,8 +111,8 @@ def values(count: int) -> list[TagValue]:
 def test_a_line_begins_ends_fails_and_is_cancelled() -> None:
     record = RunRecord()
     ids = [record.begin(name, STARTED, values(2)) for name in ("good", "bad", "open")]
-    assert [line.id for line in record.take_changed()] == ids
-    assert record.take_changed() == []
+    assert [line.id for line in record.take_changed()[0]] == ids
+    assert record.take_changed() == ([], [])
     record.end(ids[0], STARTED + 1, values(2))
     record.end(ids[1], STARTED + 1, (), failed=True)
     record.cancel_open(STARTED + 2)
@@ -100,9 +140,57 @@ def test_twenty_megabytes_of_run_log_stay_well_under_the_limit() -> None:
 def test_beyond_the_bound_of_lines_the_oldest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runlog, "LIMIT_LINES", 3)
     record = RunRecord()
-    first, *_ = [record.begin(str(number), STARTED, values(1)) for number in range(5)]
+    first, *_ = [record.begin(str(number), STARTED, values(1)) for number in range(3)]
+    record.take_changed()
+    for number in range(3, 5):
+        record.begin(str(number), STARTED, values(1))
     record.end(first, STARTED, values(1))
     assert [line.command_name for line in record.log.lines] == ["2", "3", "4"]
+    changed, gone = record.take_changed()
+    assert [line.command_name for line in changed] == ["3", "4"]
+    assert len(gone) == 2
+    assert gone[0] == first
+
+
+def test_a_line_that_has_lost_its_values_has_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runlog, "LIMIT_VALUES", 10)
+    record = RunRecord()
+    for number in range(3):
+        record.begin(str(number), STARTED, values(3))
+    record.take_changed()
+    record.begin("3", STARTED, values(3))
+    changed, gone = record.take_changed()
+    assert [(line.command_name, len(line.start_values)) for line in changed] == [("3", 3), ("0", 0), ("1", 0), ("2", 0)]
+    assert gone == []
+
+
+async def test_the_store_has_the_lines_of_the_run_log_in_their_order_and_no_others(tmp_path: Path) -> None:
+    record = RunRecord()
+    store = Store(tmp_path / "store.sqlite3")
+    journal = Journal(store)
+    journal.begin("run", STARTED, "file", "head\n")
+    ids = [record.begin(str(number), STARTED - number, values(1)) for number in range(4)]  # a clock that is set back
+    for line in record.take_changed()[0]:
+        journal.line("run", line)
+    record.end(ids[0], STARTED + 50, values(1))
+    record.drop(ids[2])
+    changed, gone = record.take_changed()
+    for line in changed:
+        journal.line("run", line)
+    journal.drop_lines(gone)
+    store.start()
+    await store.close()
+    again = Store(tmp_path / "store.sqlite3")
+    (dead,) = Journal(again).dead_runs()
+    assert [line.command_name for line in dead.lines] == ["0", "1", "3"]
+    found = record_of(dead).log.lines
+    assert [(line.end, line.cancelled) for line in found] == [
+        (STARTED + 50, False), (STARTED + 50, True), (STARTED + 50, True)
+    ]  # fmt: skip
+    later = replace(dead, progress=replace(dead.progress, at=STARTED + 900))
+    assert record_of(later).log.lines[1].end == STARTED + 900, "it went on for as long as the engine is known to have"
+    assert record_of(replace(dead, lines=())).log.lines == []
+    await again.close()
 
 
 def test_errors_are_merged_bounded_and_told_again_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
