@@ -353,6 +353,13 @@ class Connection(asyncio.BufferedProtocol):
             if now < due:
                 self._timer = self._loop.call_at(due, self._watch)
                 break
+            if self._frames.is_amid_frame:
+                batch.device.counters.timeouts += 1
+                self._break(
+                    f"only a part of a response came within {batch.timeout * 1000:.0f} ms: raise timeout_ms if the "
+                    "line behind a gateway is slow"
+                )
+                return
             self.transactions.give_up(transaction, now)
             batch.device.counters.timeouts += 1
             once = batch.once and not transaction.is_probe

@@ -29,6 +29,11 @@ class Frames(Protocol):
         """Whether a frame bears a transaction id."""
         ...
 
+    @property
+    def is_amid_frame(self) -> bool:
+        """Whether a part of a frame has come whose rest would take the next frame's place."""
+        ...
+
     def size(self, pdu: int) -> int:
         """The bytes on the wire of a frame around a PDU of so many bytes."""
         ...
@@ -60,6 +65,11 @@ class MbapFrames:
         self._bytes = bytearray(size)
         self._view = memoryview(self._bytes)
         self._end = 0
+
+    @property
+    def is_amid_frame(self) -> bool:
+        """Whether a part of a frame has come, so that nothing behind it can be read before the rest."""
+        return self._end > 0
 
     def size(self, pdu: int) -> int:
         """MBAP header and PDU."""

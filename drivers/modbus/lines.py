@@ -53,6 +53,7 @@ class _LineFrames:
     __slots__ = ("_buffer", "_counters", "_expected", "_fresh", "_function", "_local_echo", "_scratch", "_sent")
 
     numbered = False
+    is_amid_frame = False  # what is left is dropped with the next request
 
     def __init__(self, counters: LinkCounters, *, local_echo: bool = False) -> None:
         self._counters = counters

@@ -29,12 +29,18 @@ COSTLY_PAUSE_S = 3.0
 """How far apart two tries are that may cost a timeout or the connection."""
 LOST_TOGETHER_S = 10.0
 """Points that were lost within this time of each other may well come back together."""
+CLOSED_PAUSE_S = 1.0
+"""The same where it costs the connection only."""
 PERSISTENT = 2
 """A piece that fails so often in a row is halved."""
+CLOSINGS = 3
+"""The same where the connection ends at it, as it may have ended for another reason."""
 
 Failure = Refusal | Flaw
 """Why a request was not answered with data."""
 COSTLY = frozenset({Flaw.SILENCE, Flaw.CLOSED})
+TOLD_AFTER_S = 4 * FIRST_RETRY_S
+"""How long the last try to join parts waited before it is said that a block can only be read so, where it is costly."""
 NO_CUTS: frozenset[int] = frozenset()
 _PLACE = frozenset({ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE})
 
@@ -114,7 +120,7 @@ class Pieces:
         """Whether a sound piece that has just failed is to be halved."""
         if not piece.is_known and isinstance(failure, Refusal) and failure.code in _PLACE:
             return True  # it has never been answered, and the device says that the place is wrong
-        return failure is Flaw.SILENCE or piece.failures >= PERSISTENT
+        return failure is Flaw.SILENCE or piece.failures >= (CLOSINGS if failure is Flaw.CLOSED else PERSISTENT)
 
     def answered(self, piece: Piece, now: float) -> None:
         """Note that the device answered a piece."""
@@ -146,7 +152,7 @@ class Pieces:
         piece.failure = failure
         costly = piece.is_costly
         if costly:
-            self._costly_at = now + COSTLY_PAUSE_S
+            self._costly_at = now + (CLOSED_PAUSE_S if failure is Flaw.CLOSED else COSTLY_PAUSE_S)
         if piece.is_single:
             is_new = piece.wait_s == 0.0
             piece.wait_s = min(LAST_RETRY_S, max(FIRST_RETRY_S, 2 * piece.wait_s))
@@ -206,7 +212,7 @@ class Pieces:
     def cut_for_good(self) -> Iterator[tuple[Block, list[Block]]]:
         """Blocks of which every point is answered, but not in one request, and their parts; each is told once."""
         for index, whole in enumerate(self._wholes):
-            if whole.is_told or not whole.is_split or not whole.join_wait_s:
+            if whole.is_told or not whole.is_split or whole.join_wait_s < (TOLD_AFTER_S if whole.is_costly else 0.1):
                 continue
             if any(piece.whole == index for piece in self.doubtful):
                 continue

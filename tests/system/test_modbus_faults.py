@@ -292,6 +292,22 @@ async def test_garbage_breaks_the_link(device: Device) -> None:
         assert check(driver) == [0]
 
 
+async def test_an_answer_without_its_end_does_not_swallow_the_next_one(device: Device) -> None:
+    def behave(asked: Asked) -> Iterable[bytes]:
+        answer = asked.answer()
+        return [answer] if asked.address != 20 else [answer[:5] + b"\x40", answer[6:], *device.silence()]
+
+    device.behave = behave
+    async with device.driven(points(1, 20, 40), retries=2) as driver:
+        with pytest.raises(LinkError, match="only a part of a response came within 10000 ms"):
+            await driver.read(0)
+        assert [asked.address for asked in device.asked] == [1, 20]
+        device.behave = _well
+        await driver.open()
+        await driver.read(0)
+        assert check(driver) == []
+
+
 async def test_answers_in_single_bytes(device: Device) -> None:
     async with device.driven(points(1, 20)) as driver:
         device.behave = lambda asked: [bytes((byte,)) for byte in asked.answer()]
