@@ -11,12 +11,12 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
 from drivers.contract import LinkError
+from drivers.modbus.batch import Batch
 from drivers.modbus.counters import LinkCounters
 from drivers.modbus.device import Device
 from drivers.modbus.frames import Frames, FramingError
@@ -61,60 +61,6 @@ class Outlet(Protocol):
     def abort(self) -> None: ...
 
 
-class _Batch:
-    """Requests to one device that are under way."""
-
-    __slots__ = (
-        "attempts",
-        "brief",
-        "device",
-        "done",
-        "heard",
-        "once",
-        "pause",
-        "plain",
-        "replies",
-        "requests",
-        "retries",
-        "timeout",
-        "unanswered",
-        "unheard",
-        "waiting",
-        "window",
-    )
-
-    def __init__(
-        self,
-        device: Device,
-        requests: Sequence[Request],
-        attempt: Attempt,
-        once: bool,
-        doubtful: int,
-        done: asyncio.Future[None],
-    ) -> None:
-        options = device.options
-        self.brief = attempt.brief
-        self.retries = attempt.retries
-        self.device = device
-        self.requests = requests
-        self.once = once
-        self.done = done
-        self.replies: list[Reply | None] = [None] * len(requests)
-        self.waiting = deque(range(len(requests)))
-        """The places of requests that are yet to be sent."""
-        self.attempts = [0] * (len(requests) - doubtful) + [attempt.retries] * doubtful
-        self.plain: dict[int, Request] = {}
-        """The places of requests to be sent as they are, and their wider forms, which had no answer."""
-        self.unanswered = len(requests)
-        self.unheard: list[int] = []
-        """The places of requests that have had no answer, repeats included."""
-        self.heard = 0.0
-        """When the last reply came: a device answers one after the other, and the next has its time from then."""
-        self.window = 1 if options.pause_between_requests_ms else options.window
-        self.timeout = attempt.timeout_s
-        self.pause = options.pause_between_requests_ms / 1000
-
-
 class SilenceError(Exception):
     """A request has had no answer, repeats included."""
 
@@ -142,7 +88,7 @@ class Connection(asyncio.BufferedProtocol):
         self._frames = frames
         self._pace = pace
         self._outlet: Outlet | None = None
-        self._batch: _Batch | None = None
+        self._batch: Batch | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._wakeup: asyncio.TimerHandle | None = None
         self._quiet_until = 0.0
@@ -160,7 +106,7 @@ class Connection(asyncio.BufferedProtocol):
         requests are not repeated at all. A request without an answer has the reply `Flaw.SILENCE` where the device
         answers others. Raises `SilenceError`, or `LinkError` when the connection is lost.
         """
-        batch = _Batch(device, requests, attempt, once, doubtful, self._loop.create_future())
+        batch = Batch(device, requests, attempt, once, doubtful, self._loop.create_future())
         self._batch = batch
         self.transactions.new_exchange()
         try:
@@ -224,7 +170,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._outlet is not None:
             self._outlet.abort()
 
-    def _take(self, batch: _Batch, transaction: Transaction, reply: Reply, now: float) -> None:
+    def _take(self, batch: Batch, transaction: Transaction, reply: Reply, now: float) -> None:
         """Keep a reply, or ask again where asking again can help."""
         batch.heard = now
         self.has_delivered = True
@@ -258,7 +204,7 @@ class Connection(asyncio.BufferedProtocol):
             batch.done.set_result(None)
 
     @staticmethod
-    def _narrow(batch: _Batch, transaction: Transaction, reply: Reply) -> Reply | None:
+    def _narrow(batch: Batch, transaction: Transaction, reply: Reply) -> Reply | None:
         """What the answer to a wider form of a request says to the request; None where it has to be sent again."""
         wide, slot = transaction.request, transaction.slot
         if isinstance(reply, bytes):
@@ -273,7 +219,7 @@ class Connection(asyncio.BufferedProtocol):
         return None
 
     @staticmethod
-    def _repeat(batch: _Batch, slot: int) -> bool:
+    def _repeat(batch: Batch, slot: int) -> bool:
         """Whether a request may be sent again."""
         batch.attempts[slot] += 1
         if batch.attempts[slot] > batch.retries:
@@ -324,7 +270,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._timer is None:
             self._timer = self._loop.call_at(now + batch.timeout, self._watch)
 
-    def _unmistakable(self, batch: _Batch, slot: int, now: float) -> tuple[Request, bool]:
+    def _unmistakable(self, batch: Batch, slot: int, now: float) -> tuple[Request, bool]:
         """What to send for a request whose answer is known by its form alone, and whether that is a probe."""
         request, device, transactions = batch.requests[slot], batch.device, self.transactions
         device_id = device.options.device_id
@@ -333,7 +279,7 @@ class Connection(asyncio.BufferedProtocol):
         probe = transactions.probe(device_id, request, now)
         return (request, False) if probe is None else (probe, True)
 
-    def _due(self, batch: _Batch, transaction: Transaction) -> float:
+    def _due(self, batch: Batch, transaction: Transaction) -> float:
         """When an open request has waited too long."""
         due = max(transaction.sent, batch.heard) + batch.timeout
         if self._pace.byte_s:
@@ -380,7 +326,7 @@ class Connection(asyncio.BufferedProtocol):
             self._send()
 
     @staticmethod
-    def _leave(batch: _Batch, transaction: Transaction) -> bool:
+    def _leave(batch: Batch, transaction: Transaction) -> bool:
         """Go on without the answer to one request; False where it seems that the device answers none."""
         if batch.once or transaction.is_probe or (not batch.heard and (batch.brief or batch.unheard)):
             return False
