@@ -23,6 +23,10 @@ class ConnectionLostError(ProtocolNetworkException):
     """The connection closed while it was used, whoever closed it and with whatever code."""
 
 
+class PeerViolationError(ConnectionLostError):
+    """The other side sends what no sound aggregator sends, or more than is taken: it is left alone for a while."""
+
+
 class CallTimeoutError(ProtocolNetworkException):
     """The other side did not answer a call in time: it is deaf, frozen or cut off, whatever its socket says."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
 from protocol.values import wire_value
 
@@ -183,6 +183,17 @@ class RunLog(ProtocolModel):
         return RunLog(lines=[])
 
 
+MOST_LINES = 25_000
+"""Of a method: reading so many takes as long as a tick."""
+
+
+def _lines(value: Any) -> Any:
+    lines = cast("list[Any]", value) if isinstance(value, list) else []
+    if len(lines) > MOST_LINES:
+        raise ValueError(f"a method has {MOST_LINES:,} lines at most, not {len(lines):,}")
+    return cast("Any", value)
+
+
 class MethodLine(ProtocolModel):
     """A line of a method, with the id by which states refer to it."""
 
@@ -197,7 +208,7 @@ class Method(ProtocolModel):
 
     version: int
     """Counted up by the aggregator with each save."""
-    lines: list[MethodLine]
+    lines: Annotated[list[MethodLine], FailFast(), BeforeValidator(_lines)]
 
     def __str__(self) -> str:
         return f"Method(lines={[str(line) for line in self.lines]})"

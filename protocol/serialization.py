@@ -82,15 +82,22 @@ def deserialize(json_dict: Mapping[str, Any]) -> m.MessageBase:
 
     Raises `ProtocolDeserializationException` when the name is unknown, a field is missing or has a wrong type.
     """
-    name = (str(json_dict.get("_ns")), str(json_dict.get("_type")))
+    name = (_name_in(json_dict, "_ns"), _name_in(json_dict, "_type"))
     cls = _CLASSES.get(name) or _ALIASES.get(name)
     if cls is None:
         raise ProtocolDeserializationException(f"no message is named {name[1]!r} in {name[0]!r}")
     try:
         return cls.model_validate(json_dict)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise ProtocolDeserializationException(f"{name[1]} cannot be read: {faults}") from error
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        shown = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"[:200] for fault in faults[:5])
+        raise ProtocolDeserializationException(f"{name[1]} cannot be read: {shown}") from error
+
+
+def _name_in(json_dict: Mapping[str, Any], key: str) -> str:
+    """A part of the name of a message, as far as it is one."""
+    found = json_dict.get(key)
+    return found[:100] if isinstance(found, str) else str(None if found is None else type(found).__name__)
 
 
 def decode(text: str | bytes) -> m.MessageBase:

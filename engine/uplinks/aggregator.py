@@ -16,8 +16,9 @@ import logging
 import ssl
 import time
 from collections import Counter
+from collections.abc import Awaitable
 from itertools import count
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
 import httpx
 
@@ -34,6 +35,7 @@ from protocol.aggregator_messages import AggregatorMessage, ExecuteControlComman
 from protocol.engine_messages import EngineMessage, RunStoppedMsg
 from protocol.exceptions import (
     CallTimeoutError,
+    PeerViolationError,
     ProtocolDeserializationException,
     ProtocolException,
     ProtocolNetworkException,
@@ -56,9 +58,15 @@ TIMEOUT_S_PER_BYTE: Final = 30e-6
 """... the first samples of a run: it takes 4 ms for each of their tags, which are some 150 bytes."""
 IDLE_S: Final = 2.0
 """A link without traffic is pinged this often."""
+VIOLATION_WAIT_S: Final = 10.0
+"""After a connection on which the other side sent what is not taken."""
+RECORDS_WITHIN_S: Final = 120.0
+"""An aggregator that still sends its records after so long will never end."""
 CLOSE_WITHIN_S: Final = 2.0
 STEADY_S: Final = 5.0
 """A connection that lived this long was a good one: its end is news, and the next try comes at once."""
+LONGEST_SHOWN: Final = 500
+"""Characters of what the other side says that are logged."""
 KINDS_OF_REFUSAL: Final = 100
 """Different refusals that are remembered, so that each is logged once."""
 MAINTAIN_EVERY_S: Final = 5.0
@@ -73,6 +81,9 @@ NO_RUN: Final = message_body(
     )
 )
 """Ends whatever run the aggregator believes in; where there is none it means nothing."""
+
+
+Told = TypeVar("Told")
 
 
 class AggregatorUplink:
@@ -145,6 +156,9 @@ class AggregatorUplink:
                 except RefusedError as refusal:
                     self._say(str(refusal))
                     wait_s = refusal.wait_s
+                except PeerViolationError as violation:
+                    self._say(f"{self._address}: {violation}; trying again in {VIOLATION_WAIT_S:g} s")
+                    wait_s = VIOLATION_WAIT_S
                 except ProtocolNetworkException as error:
                     self._say(f"{self._address}: {error}")
                 self._outbox.go_offline()
@@ -178,7 +192,7 @@ class AggregatorUplink:
             ends.extend(group.exceptions)
         finally:
             await channel.close()
-        raise ends[0]
+        raise next((end for end in ends if isinstance(end, PeerViolationError)), ends[0])
 
     async def _deliver(self, channel: RpcChannel, http: httpx.AsyncClient) -> None:
         """Tell everything there is, and then what comes; ping when nothing comes."""
@@ -217,16 +231,28 @@ class AggregatorUplink:
         outbox = self._outbox
         while (first := await outbox.first_run()) is not None:
             start, ended = first
-            if ended and await is_recorded(http, self._address, start.run):
+            if ended and await self._told_within(is_recorded(http, self._address, start.run)):
                 await outbox.forget(start.run)
                 continue
             await self._send(channel, start.body)
-            await outbox.rewind(start, await newest_stored(http, self._address, self._engine_id))
+            newest = await self._told_within(newest_stored(http, self._address, self._engine_id))
+            await outbox.rewind(start, newest)
             break
         else:
             await self._send(channel, NO_RUN)
             await outbox.rewind()
         self._count()
+
+    async def _told_within(self, answer: Awaitable[Told]) -> Told | None:
+        """What the aggregator tells of its records; None where it does not come to an end."""
+        try:
+            async with asyncio.timeout(RECORDS_WITHIN_S):
+                return await answer
+        except TimeoutError:
+            log.warning(
+                "%s has not told all of its records within %g s; going on without", self._address, RECORDS_WITHIN_S
+            )
+            return None
 
     async def _send_entry(self, channel: RpcChannel, entry: Entry) -> None:
         await self._send(channel, entry.body)
@@ -243,12 +269,12 @@ class AggregatorUplink:
         try:
             reply = await channel.dispatch(message, timeout_s=timeout_s)
         except ProtocolException as error:  # an answer all the same: to send the message again would not change it
-            self._refused(f"answered a message with what cannot be read: {error}")
+            self._refused(f"answered a message with what cannot be read: {str(error)[:LONGEST_SHOWN]}")
             return
         if isinstance(reply, SuccessMessage):
             self.status.sent += 1
         else:
-            self._refused(f"refused a message, which is lost: {reply}")
+            self._refused(f"refused a message, which is lost: {str(reply)[:LONGEST_SHOWN]}")
 
     async def _asked_who_we_are(self) -> None:
         """Wait until the aggregator knows whose connection this is: before, commands of users would not find us."""

@@ -6,8 +6,10 @@ import logging
 from typing import Any, Final
 
 import httpx
+import orjson
 
 from engine.uplinks.address import Address
+from engine.uplinks.rest import ask
 from protocol.aggregator_messages import RegisterEngineReplyMsg
 from protocol.engine_messages import RegisterEngineMsg
 from protocol.exceptions import ConnectError, ProtocolException
@@ -19,6 +21,9 @@ SECRET_WAIT_S: Final = 10.0
 """Somebody has to change the secret on one of the two sides."""
 TAKEN_WAIT_S: Final = 0.5
 """A connection that died is given up by the aggregator after up to 50 s."""
+LONGEST_NAME: Final = 2000
+"""Characters of what an aggregator calls itself or us. An engine id is the names of computer and UOD, percent-encoded:
+a letter of an Eastern script is nine characters there."""
 
 
 class RefusedError(Exception):
@@ -72,32 +77,25 @@ def _refusal(address: Address, message: RegisterEngineMsg, reply: RegisterEngine
 
 async def _version(http: httpx.AsyncClient, address: Address) -> str:
     """The version of the aggregator, or "" where it does not tell."""
-    response = await _request(http, "GET", address.http("/version"))
+    answer = await ask(http, "GET", address.http("/version"))
     try:
-        found: Any = response.json() if response.is_success else None
-    except ValueError:  # an aggregator before /version answers with its web page
+        found: Any = orjson.loads(answer.body) if answer.is_success else None
+    except orjson.JSONDecodeError:  # an aggregator before /version answers with its web page
         found = None
-    return found if isinstance(found, str) else ""
+    return found if isinstance(found, str) and len(found) <= LONGEST_NAME else ""
 
 
 async def _post(http: httpx.AsyncClient, address: Address, message: RegisterEngineMsg) -> RegisterEngineReplyMsg:
     url = address.http("/engine-rest")
-    response = await _request(http, "POST", url, encode(message))
-    if not response.is_success:
-        raise ConnectError(f"{url} answers {response.status_code} to a registration: {response.text[:200]}")
+    answer = await ask(http, "POST", url, encode(message))
+    if not answer.is_success:
+        raise ConnectError(f"{url} answers {answer.status} to a registration: {answer.text}")
     try:
-        reply = decode(response.content)
+        reply = decode(answer.body)
     except ProtocolException as error:
         raise ConnectError(f"{url} does not answer as an Open Pectus aggregator does: {error}") from error
     if not isinstance(reply, RegisterEngineReplyMsg):
-        raise ConnectError(f"{url} answers a registration with {reply}")
+        raise ConnectError(f"{url} answers a registration with {str(reply)[:LONGEST_NAME]}")
+    if len(reply.engine_id or "") + len(reply.aggregator_build_number) > LONGEST_NAME:
+        raise ConnectError(f"{url} answers a registration with names of more than {LONGEST_NAME} characters")
     return reply
-
-
-async def _request(http: httpx.AsyncClient, method: str, url: str, content: bytes | None = None) -> httpx.Response:
-    try:
-        return await http.request(method, url, content=content, headers={"content-type": "application/json"})
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
-        untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
-        cure = "name the file of its authority in SSL_CERT_FILE" if untrusted else "see that an aggregator runs there"
-        raise ConnectError(f"no answer from {url} ({error or type(error).__name__}); {cure}") from error

@@ -36,6 +36,8 @@ class SmallAggregator:
         """what writes the whole answer to GET /version, in the place of `version`"""
         self.rest: dict[str, Any] = {}
         """what GET answers, by path; elsewhere 404"""
+        self.streams: dict[str, Callable[[asyncio.StreamWriter], Awaitable[None]]] = {}
+        """what writes the answer to GET in its own time, by path"""
         self.registrations: list[dict[str, Any]] = []
         self.registration_replies: list[tuple[int, str]] = []
         """what is said to the next registrations, before all others are accepted: status and body"""
@@ -135,6 +137,9 @@ class SmallAggregator:
                 content = await reader.readexactly(sum(lengths))
                 if self.version_stream and line.startswith("GET /version "):
                     await self.version_stream(writer)
+                    return
+                if stream := self.streams.get(line.split()[1]):
+                    await stream(writer)
                     return
                 status, body = self._http(line, content)
                 answer = f"HTTP/1.1 {status} -\r\ncontent-length: {len(body.encode())}\r\n\r\n{body}"

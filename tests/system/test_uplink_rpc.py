@@ -166,7 +166,9 @@ async def test_no_frame_ends_the_channel(caplog: pytest.LogCaptureFixture) -> No
 
     async with channel_to(nonsense) as (channel, _):
         await channel.ping()
-    assert len(caplog.records) == len(frames) - 1, "all but the answer that could have been a late one"
+    assert [record.getMessage() for record in caplog.records] == [
+        "ignored a frame of 0 bytes that is not a JSON object"
+    ]
 
 
 async def called(script_request: str, **handlers: Any) -> Any:
@@ -246,14 +248,14 @@ async def test_calls_are_served_while_own_calls_wait() -> None:
         assert await channel.call("f") == "done"
 
 
-async def test_a_frame_of_many_megabytes_is_taken() -> None:
+async def test_a_frame_of_a_long_method_is_taken() -> None:
     async def big(connection: ServerConnection) -> None:
         frame = await connection.recv()
-        await connection.send(response(frame, "x" * 20_000_000))
+        await connection.send(response(frame, "x" * 2_000_000))
         await connection.wait_closed()
 
     async with channel_to(big) as (channel, _):
-        assert len(await channel.call("f")) == 20_000_000
+        assert len(await channel.call("f")) == 2_000_000
 
 
 async def test_nobody_there(closed_port: int) -> None:
