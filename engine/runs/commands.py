@@ -177,7 +177,7 @@ class Commands:
         self._logbook.unix = unix
         self._ongoing.go_on(now)
         self._injections.go_on()
-        self._logbook.tell()
+        self._logbook.tell(now)
         self.refusals.tick()
 
     def _is_halted(self) -> bool:

@@ -5,8 +5,10 @@ What is over outside of a run is in no log: there is none that it could belong t
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable
+from typing import Final
 from uuid import uuid4
 
 from drivers.contract import Value
@@ -20,6 +22,8 @@ from engine.uod.skid import Skid
 from protocol.engine_messages import EngineMessage, QueuedRunLogMsg, RunLogMsg
 from protocol.models import RunLog, TagDirection, TagValue
 
+TOLD_PER_S: Final = 10_000
+"""Process values of the log that are sent in a second, on average: the longest log at each change is too much."""
 _DIRECTIONS = {
     Direction.INPUT: TagDirection.Input,
     Direction.OUTPUT: TagDirection.Output,
@@ -42,6 +46,8 @@ class Logbook:
         """When everything happens that is told now: the time of the latest tick, in unix seconds."""
         self._run: str | None = None
         self._record = RunRecord()
+        self._untold = False
+        self._tell_due = -math.inf
         self._state: tuple[float, Table, list[Value | None]] | None = None
         self._same: list[TagValue] = []
         """The process values in that state."""
@@ -59,7 +65,7 @@ class Logbook:
     def end_run(self) -> RunLog:
         """Cancel what is open and return the whole log."""
         record, self._record = self._record, RunRecord()
-        self._run = None
+        self._run, self._untold = None, False
         record.cancel_open(self.unix)
         return record.log
 
@@ -108,17 +114,20 @@ class Logbook:
         """What a line says; None where there is no such line."""
         return self._record.name_of(line_id)
 
-    def tell(self) -> None:
-        """Send and keep what has changed."""
-        if not self._record.is_changed:
-            return
-        changed, gone = self._record.take_changed()
-        if self._run is not None:
-            for line in changed:
-                self._journal.line(self._run, line)
-            if gone:
-                self._journal.drop_lines(gone)
-        self._send(self.message() or QueuedRunLogMsg(runlog=RunLog.empty()))
+    def tell(self, now: float) -> None:
+        """Keep what has changed, and send the log: a long one not at each change; `now` in monotonic seconds."""
+        if self._record.is_changed:
+            self._untold = True
+            changed, gone = self._record.take_changed()
+            if self._run is not None:
+                for line in changed:
+                    self._journal.line(self._run, line)
+                if gone:
+                    self._journal.drop_lines(gone)
+        if self._untold and now >= self._tell_due:
+            self._untold = False
+            self._tell_due = now + self._record.values / TOLD_PER_S
+            self._send(self.message() or QueuedRunLogMsg(runlog=RunLog.empty()))
 
     def _values(self) -> list[TagValue]:
         """The process values as they are now; those that many lines of a tick have in common are made once."""

@@ -82,6 +82,11 @@ class RunRecord:
         return None if line is None else line.command_name
 
     @property
+    def values(self) -> int:
+        """The process values in all lines."""
+        return self._values
+
+    @property
     def is_changed(self) -> bool:
         """Whether anything has changed since the changes were last taken."""
         return bool(self._new)

@@ -174,3 +174,22 @@ def test_of_many_refusals_in_a_tick_the_log_has_some_and_their_number(
     assert [record.getMessage() for record in caplog.records if "more lines" in record.getMessage()] == [
         "30 more lines and buttons were refused within a tick"
     ]
+
+
+def test_a_long_run_log_is_not_sent_at_each_change_but_always_in_the_end(tmp_path: Path) -> None:
+    tags = "".join(f"  T{each}: {{device: box}}\n" for each in range(100))
+    values = ", ".join(f"T{each}" for each in range(100))
+    uod = f"uod: Long\ntick_ms: 100\ndevices: {{box: {{driver: simulated}}}}\ntags:\n{tags}process_values: [{values}]\n"
+    bench = Bench(tmp_path, uod=uod)
+    bench.tick()
+    bench.press("Start")
+    bench.tick()
+    for each in range(100):
+        assert give(bench, f"Info: {each}") == ""
+        bench.tick()
+    assert len(bench.told(RunLogMsg)) < 40
+    bench.ticks(100)
+    assert [line.command_name for line in bench.told(RunLogMsg)[-1].runlog.lines] == [f"Info: {n}" for n in range(100)]
+    assert give(bench, "Info: a short while later") == ""
+    bench.tick()
+    assert bench.told(RunLogMsg)[-1].runlog.lines[-1].command_name == "Info: a short while later"
