@@ -11,6 +11,7 @@ from typing import Any
 from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 
+from drivers.opcua.decoding import whole_number
 from drivers.opcua.link import Link
 from drivers.opcua.node_ids import value_of
 
@@ -40,7 +41,7 @@ async def unwritable(link: Link, nodes: Mapping[int, ua.NodeId]) -> dict[int, st
 
 
 def _lets_write(answer: Any) -> bool:
-    level: object = None if answer.Value is None else answer.Value.Value
-    if not isinstance(level, int) or not (answer.StatusCode is None or answer.StatusCode.is_good()):
+    level = whole_number(answer)
+    if level is None or not (answer.StatusCode is None or answer.StatusCode.is_good()):
         return True
     return bool(level & _CURRENT_WRITE)

@@ -23,6 +23,10 @@ WHOLE_ARRAY = (
 )
 
 
+_SHOWN = 100
+"""Characters of a value in a message."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a group reads of the server as it is now."""
@@ -139,7 +143,8 @@ def is_same(written: Any, answer: ua.DataValue) -> bool:
 
 def held(answer: Any) -> str:
     """The value in an answer or in a write, for a message."""
-    return "nothing" if answer.Value is None else repr(answer.Value.Value)
+    shown = "nothing" if answer.Value is None else repr(answer.Value.Value)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}..."
 
 
 def is_whole_array(answer: ua.DataValue) -> bool:

@@ -10,7 +10,7 @@ Rules of this file:
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import Any, cast
 
 from asyncua import ua
 from asyncua.common.utils import Buffer
@@ -54,6 +54,22 @@ def values_of(body: bytes, expected: int | None = None) -> list[ua.DataValue]:
     Raises `ua.UaError` where it is an error or not whole, `CountError` where it has not as many results as expected.
     """
     return decode_each(body, scan(body, results_begin(body), expected))
+
+
+def whole_number(answer: Any) -> int | None:
+    """The whole number in an answer; None where it has none, whatever else it may have."""
+    found = None if answer.Value is None else answer.Value.Value
+    return found if isinstance(found, int) and not isinstance(found, bool) else None
+
+
+def elements_of(answer: Any) -> list[Any]:
+    """The elements of the array in an answer; none where it has none, whatever else it may have."""
+    return list_of(None if answer.Value is None else answer.Value.Value)
+
+
+def list_of(found: Any) -> list[Any]:
+    """A list as it is; an empty one for everything else."""
+    return cast("list[Any]", found) if isinstance(found, list) else []
 
 
 def decode_each(body: bytes, records: Records, prefix: int = 0) -> list[ua.DataValue]:

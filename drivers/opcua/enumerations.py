@@ -13,6 +13,7 @@ from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 
 from drivers.opcua.codec import Type, as_text
+from drivers.opcua.decoding import list_of
 from drivers.opcua.link import Link
 from drivers.opcua.node_ids import standard_node, value_of
 from drivers.opcua.nodes import data_type_of
@@ -20,6 +21,7 @@ from drivers.opcua.nodes import data_type_of
 Texts = Mapping[int, str]
 """number -> text"""
 
+_ENUM_VALUE: Any = ua.EnumValueType
 _HAS_PROPERTY = standard_node(ObjectIds.HasProperty)
 _PROPERTIES = ("EnumStrings", "EnumValues", "FalseState", "TrueState")
 
@@ -49,10 +51,14 @@ def _property(holder: ua.NodeId, name: str) -> ua.BrowsePath:
 
 
 def _texts(properties: Mapping[str, Any]) -> Texts:
-    """The texts as the properties of one node tell them."""
-    if named := properties.get("EnumValues"):
+    """The texts as the properties of one node tell them; what is not as the specification has it is left out."""
+    named = [each for each in list_of(properties.get("EnumValues")) if isinstance(each, _ENUM_VALUE)]
+    listed = [each for each in list_of(properties.get("EnumStrings")) if isinstance(each, ua.LocalizedText)]
+    if named:
         return {int(each.Value): as_text(each.DisplayName, Type.LocalizedText) for each in named}
-    if listed := properties.get("EnumStrings"):
-        return {number: as_text(text, Type.LocalizedText) for number, text in enumerate(listed)}
-    states = (properties.get("FalseState"), properties.get("TrueState"))
-    return {number: as_text(text, Type.LocalizedText) for number, text in enumerate(states) if text is not None}
+    states = listed or [properties.get("FalseState"), properties.get("TrueState")]
+    return {
+        number: as_text(text, Type.LocalizedText)
+        for number, text in enumerate(states)
+        if isinstance(text, ua.LocalizedText)
+    }

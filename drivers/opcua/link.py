@@ -12,6 +12,7 @@ from asyncua.ua import ua_binary
 from asyncua.ua.object_ids import ObjectIds
 
 from drivers.opcua.batching import Limits, Operation
+from drivers.opcua.decoding import elements_of, whole_number
 from drivers.opcua.node_ids import standard_node, value_of
 from drivers.opcua.reading import Reading
 from drivers.opcua.security import Access
@@ -112,6 +113,23 @@ class Link(Reading):
         async with self._deadline("browsing"):
             return await self._in_batches("browse", nodes, request)
 
+    async def glance(self, nodes: Sequence[ua.BrowseDescription], most: int) -> list[list[Reference]]:
+        """The first references of each node, at most so many: a folder may hold a hundred thousand.
+
+        Raises `LinkError`.
+        """
+
+        async def request(batch: Sequence[ua.BrowseDescription]) -> list[list[Reference]]:
+            wanted = ua.BrowseParameters(RequestedMaxReferencesPerNode=ua.Counter(most), NodesToBrowse=list(batch))
+            answers: list[Any] = await self._session.browse(wanted)
+            if points := [answer.ContinuationPoint for answer in answers if answer.ContinuationPoint]:
+                released = ua.BrowseNextParameters(ReleaseContinuationPoints=True, ContinuationPoints=points)
+                await self._session.browse_next(released)
+            return [[_reference(reference) for reference in answer.References or ()] for answer in answers]
+
+        async with self._deadline("browsing"):
+            return await self._in_batches("browse", nodes, request)
+
     async def subscribe(self, wanted: ua.CreateSubscriptionParameters) -> Any:
         """Create a subscription, and say what the server has made of it. Raises `LinkError`.
 
@@ -165,14 +183,14 @@ class Link(Reading):
     async def learn_namespaces(self) -> None:
         """Ask for the server's namespaces, which a PLC download may renumber. Raises `LinkError`."""
         answers: list[Any] = await self.read([value_of(standard_node(ObjectIds.Server_NamespaceArray))])
-        self.namespaces = (None if answers[0].Value is None else answers[0].Value.Value) or ()
+        self.namespaces = ["" if uri is None else str(uri) for uri in elements_of(answers[0])]
 
     async def learn_server(self) -> None:
         """Ask for what holds for the server as a whole. Raises `LinkError`."""
         await self.learn_namespaces()
         answers: list[Any] = await self.read([value_of(standard_node(node)) for node in _LIMIT_NODES.values()])
-        limits = [None if answer.Value is None else answer.Value.Value for answer in answers]
-        self.limits = Limits(**{name: limit or 0 for name, limit in zip(_LIMIT_NODES, limits, strict=True)})
+        limits = [max(whole_number(answer) or 0, 0) for answer in answers]
+        self.limits = Limits(**dict(zip(_LIMIT_NODES, limits, strict=True)))
 
 
 def _reference(found: Any) -> Reference:

@@ -17,6 +17,7 @@ from asyncua.ua.status_codes import StatusCodes
 
 from drivers.opcua.address import Address, BrowsePath, Identifier, Namespace, Step
 from drivers.opcua.codec import Type
+from drivers.opcua.decoding import whole_number
 from drivers.opcua.link import Link
 from drivers.opcua.node_ids import make_node_id, qualified_name, standard_node, value_of
 
@@ -33,8 +34,9 @@ NO_VARIABLE = "the node is an object or a method and has no value: name a variab
 
 _ROOT = standard_node(ObjectIds.RootFolder)
 _OBJECTS = standard_node(ObjectIds.ObjectsFolder)
-_FOLDERS = 100
-"""So many folders are browsed at most where nodes are missing."""
+_FOLDERS = 20
+_CHILDREN = 500
+"""So many folders are browsed at most where nodes are missing, and so many nodes in each: it takes time."""
 _HIERARCHICAL = standard_node(ObjectIds.HierarchicalReferences)
 _HAS_SUBTYPE = standard_node(ObjectIds.HasSubtype)
 _NODE_UNKNOWN = frozenset((StatusCodes.BadNodeIdUnknown, StatusCodes.BadNodeIdInvalid))
@@ -86,8 +88,9 @@ async def browse_around(link: Link, missing: Sequence[Address]) -> None:
     """
     parents = [address.steps[:-1] for address in missing if isinstance(address, BrowsePath)]
     folders = [node for node in await follow(link, list(dict.fromkeys(parents))[:_FOLDERS]) if node is not None]
-    below = [reference.node for found in await link.browse([_folders_of(_OBJECTS)]) for reference in found]
-    await link.browse([_folders_of(node) for node in dict.fromkeys(folders + below[:_FOLDERS])])
+    (found,) = await link.glance([_folders_of(_OBJECTS)], _FOLDERS)
+    below = [reference.node for reference in found]
+    await link.glance([_folders_of(node) for node in dict.fromkeys(folders + below[:_FOLDERS])], _CHILDREN)
 
 
 async def locate(link: Link, addresses: Sequence[Address]) -> list[ua.NodeId | Absent]:
@@ -203,7 +206,7 @@ def _supertype_of(data_type: ua.NodeId) -> ua.BrowseDescription:
 
 def _is_array(rank: ua.DataValue) -> bool | None:
     """What a value rank says of the shape: OPC 10000-3 5.6.2."""
-    found = None if rank.Value is None else rank.Value.Value
+    found = whole_number(rank)
     return None if found is None or found in {ua.ValueRank.Any, ua.ValueRank.ScalarOrOneDimension} else found >= 0
 
 

@@ -29,6 +29,10 @@ TIMESTAMPS = {
 }
 
 
+_TRIALS_AT_ONCE = 10
+"""So many nodes that broke an answer are tried again before one reading; the others wait for the next one."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Batch:
     """One request of as many as the server's limit asks for."""
@@ -116,10 +120,10 @@ class Poll:
     async def _try_held(self) -> None:
         """Read the nodes that are due for it, each alone: one that does not break its answer is let go."""
         quarantine, now = self._link.quarantine, time.monotonic()
-        for node in self._nodes:
-            if quarantine.due(id_of(node), now):
-                quarantine.defer(id_of(node), now)
-                await self._link.read([node], TIMESTAMPS[self._options.timestamp], self._timeout_s, trial=True)
+        due = [node for node in self._nodes if quarantine.due(id_of(node), now)]
+        for node in due[:_TRIALS_AT_ONCE]:
+            quarantine.defer(id_of(node), now)
+            await self._link.read([node], TIMESTAMPS[self._options.timestamp], self._timeout_s, trial=True)
 
 
 def _cells_of(cells: Sequence[Cell], part: slice) -> list[Cell]:

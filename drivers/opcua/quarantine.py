@@ -84,18 +84,17 @@ class Quarantine:
         half = (len(rest) + 1) // 2
         return [free, *(part for part in (rest[:half], rest[half:]) if part)]
 
-    def lost(self, nodes: Iterable[ua.NodeId], now: float) -> str:
-        """Remember what was being read when the connection was lost; say which node is held for it, or ""."""
+    def lost(self, nodes: Iterable[ua.NodeId], now: float) -> None:
+        """Remember what was being read when the connection was lost; hold a node that was read alone and suspected."""
         asked = list(dict.fromkeys(nodes))
         before = set(self._suspects)
         alone = len(asked) == 1 and (self.reason(asked[0]) or (self.suspicious and asked[0] in before))
         if alone:
             self.hold(asked[0], CLOSES, now, closes=True)
             self._suspects, self._losses = [], 0
-            return asked[0].to_string()
+            return
         self._losses = self._losses + 1 if not before.isdisjoint(asked) else 1
         self._suspects = asked
-        return ""
 
     def answered(self, nodes: Iterable[ua.NodeId]) -> None:
         """Clear nodes of suspicion."""
@@ -104,8 +103,8 @@ class Quarantine:
         if not self._suspects:
             self._losses = 0
 
-    def hold(self, node: ua.NodeId, reason: str, now: float, *, closes: bool = False) -> bool:
-        """Leave a node out for a while, each time for longer; True when it was not held before."""
+    def hold(self, node: ua.NodeId, reason: str, now: float, *, closes: bool = False) -> None:
+        """Leave a node out for a while, each time for longer."""
         before = self._held.get(node)
         first, longest = (
             (_FIRST_REST_OF_CLOSERS_S, _LONGEST_REST_OF_CLOSERS_S) if closes else (_FIRST_REST_S, _LONGEST_REST_S)
@@ -113,7 +112,6 @@ class Quarantine:
         rest_s = first if before is None or before.closes is not closes else min(2 * before.rest_s, longest)
         self._held[node] = _Sentence(reason, rest_s, now + rest_s, closes)
         self._changed()
-        return before is None
 
     def release(self, node: ua.NodeId) -> None:
         """Read a node as the others again."""

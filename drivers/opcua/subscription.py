@@ -127,6 +127,11 @@ class Subscription:
         self.id = int(revised.SubscriptionId)
         self._heard = time.monotonic()
         known[self.id] = self
+        if not 0 <= revised.RevisedPublishingInterval < math.inf:
+            raise LinkError(
+                f"{self._link.endpoint}: the server revises the publishing interval to "
+                f"{revised.RevisedPublishingInterval}: write mode: poll"
+            )
         alive_s = revised.RevisedPublishingInterval / 1000 * revised.RevisedMaxKeepAliveCount
         missed_s = alive_s * _MISSED_KEEP_ALIVES
         self._patience_s = missed_s + self._options.answer_within_s(max(self._known_within_s - missed_s, alive_s))

@@ -32,6 +32,31 @@ def test_a_node_is_left_out_for_longer_and_longer() -> None:
     assert quarantine.next_trial - now == 60
 
 
+def test_whoever_has_made_requests_is_told_that_they_hold_no_longer() -> None:
+    quarantine = Quarantine()
+    turns = [quarantine.turn]
+    quarantine.release(NODES[0])
+    assert quarantine.turn == turns[0], "it was not held"
+    for change in (
+        lambda: quarantine.hold(NODES[0], "why", 0.0),
+        lambda: quarantine.hold(NODES[1], "why", 0.0),
+        lambda: quarantine.release(NODES[0]),
+    ):
+        change()
+        turns.append(quarantine.turn)
+    assert len(set(turns)) == 4
+
+
+def test_a_first_loss_is_a_doubt_and_no_suspicion() -> None:
+    quarantine = Quarantine()
+    assert not quarantine.doubts
+    quarantine.lost(NODES, 0.0)
+    assert quarantine.doubts
+    assert not quarantine.suspicious
+    quarantine.answered(NODES)
+    assert not quarantine.doubts
+
+
 def test_the_first_of_several_trials_is_the_next_one() -> None:
     quarantine = Quarantine()
     quarantine.hold(NODES[0], "why", 0.0)
