@@ -48,7 +48,9 @@ def convert(node: Any, source: Dimension, target: Dimension, column: int) -> Any
             scale, offset = conversion(source.unit, target.unit)
     except UnitError as error:
         raise FaultInExpression(f"{source.unit} cannot become {target.unit}: {error}", column) from error
-    if scale != 1:
+    if scale.numerator == 1 and 1 < scale.denominator <= 2**53:  # 9 / 1000 is 0.009, and 9 * 0.001 is not
+        node = Call("/", (node, Number(float(scale.denominator), column)), column)
+    elif scale != 1:
         node = Call("*", (node, Number(float(scale), column)), column)
     if offset:
         node = Call("+", (node, Number(float(offset), column)), column)

@@ -6,6 +6,7 @@ import math
 from typing import Final
 
 from drivers.contract import Kind, Quality, Value
+from engine.core.scaling import raw_of, value_of
 from engine.core.spec import TagSpec
 from engine.links import Link
 from engine.outputs.feedback import WHOLE, Feedback
@@ -105,7 +106,7 @@ class Output:
             raise OutputRefusedError(f"{tag.name}: {value}{unit} is above its max of {tag.maximum}{unit}")
         if tag.scale == 1 and tag.offset == 0:
             return value
-        scaled = (value - tag.offset) / tag.scale
+        scaled = raw_of(value, tag.scale, tag.offset)
         # A scaled register has the resolution of its scale; what lies between two of its steps goes to the nearer.
         return self._inside(round(scaled)) if kind in WHOLE else scaled
 
@@ -114,7 +115,7 @@ class Output:
         if position == target or self.kind not in WHOLE:
             return self.raw(position)
         tag = self.tag
-        here, there = ((value - tag.offset) / tag.scale for value in (position, target))
+        here, there = (raw_of(value, tag.scale, tag.offset) for value in (position, target))
         # A register has its next step when the ramp has reached it, not before.
         return self._inside(math.floor(here) if there > here else math.ceil(here))
 
@@ -124,7 +125,7 @@ class Output:
             return next(word for word, each in self.tag.choices.items() if each == raw)
         if isinstance(raw, (bool, str)) or (self.tag.scale == 1 and self.tag.offset == 0):
             return raw
-        return raw * self.tag.scale + self.tag.offset
+        return value_of(raw, self.tag.scale, self.tag.offset)
 
     def told(self) -> Value | None:
         """What its device has accepted; None: not known."""
@@ -175,7 +176,7 @@ class Output:
         """A step of the register, or the one beside it where rounding has left the limits. Raises
         `OutputRefusedError` where both are beyond."""
         for each in (step, step + 1, step - 1):
-            if self._is_inside(each * self.tag.scale + self.tag.offset):
+            if self._is_inside(value_of(each, self.tag.scale, self.tag.offset)):
                 return each
         raise OutputRefusedError(f"{self.tag.name}: no step of its register lies between its min and its max")
 

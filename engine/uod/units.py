@@ -8,6 +8,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from engine.core import units
+from engine.core.unit_text import MAX_LENGTH
 from engine.core.units import Unit, UnitError, unit_key
 
 __all__ = [
@@ -84,7 +85,7 @@ def parse_unit(text: str | None) -> Unit:
     try:
         return units.read(text or "")
     except UnitError as error:
-        raise UnitError(str(error), error.near or nearest_unit(text or "")) from error
+        raise UnitError(str(error), error.near or nearest_unit((text or "")[:MAX_LENGTH])) from error
 
 
 @lru_cache(maxsize=1000)
@@ -94,7 +95,7 @@ def nearest_unit(text: str) -> str | None:
     folded = {unit.casefold(): unit for unit in reversed(known)}
     if text.casefold() in folded:
         return folded[text.casefold()]
-    near = difflib.get_close_matches(text.casefold()[:100], folded, 1, 0.5)
+    near = difflib.get_close_matches(text.casefold(), folded, 1, 0.5)
     return folded[near[0]] if near else None
 
 

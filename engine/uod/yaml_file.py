@@ -78,7 +78,8 @@ class YamlText:
         self._unfolded = 0
         try:
             root = self._compose(text)
-            self.data = self._value((), root, ()) if root is not None else None
+            data = self._value((), root, ()) if root is not None else None
+            self.data = None if data is _UNREADABLE else data
         except _TooMuchError as error:
             self._blame((), error.mark, error.message, error.hint)
         except YAMLError as error:

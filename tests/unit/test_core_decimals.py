@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from drivers.contract import Image, Kind, Quality
 from engine.core.core import Core
 from engine.core.decimals import shortest
-from engine.core.spec import FromPoint, TagSpec
+from engine.core.scaling import raw_of, value_of
+from engine.core.spec import FromExpression, FromPoint, TagSpec
 from engine.uod.model import Tag
 from engine.uod.value_checks import scale_and_offset
 
@@ -162,3 +163,44 @@ def test_a_unit_that_is_converted_leaves_no_tail(
         (found,) = scaled(kind, [raw], [scaling])
         assert found == pytest.approx(value, rel=3e-16)
         assert raw_unit == "psi" or found == value
+
+
+@pytest.mark.parametrize(
+    ("raw", "scale", "offset", "value"),
+    [
+        (57, 0.01, 0.0, 0.57),
+        (3, 0.1, 0.0, 0.3),
+        (570.0, 0.001, 0.0, 0.57),
+        (29315, 0.01, -273.15, 20.0),
+        (-5, 0.1, 1.0, 0.5),
+    ],
+)
+def test_one_value_goes_out_and_comes_back_as_it_was(raw: float, scale: float, offset: float, value: float) -> None:
+    assert value_of(raw, scale, offset) == value
+    assert raw_of(value, scale, offset) == raw
+
+
+def test_one_value_that_no_float_can_be_is_infinite() -> None:
+    assert raw_of(-1e300, 1e-300, 0.0) == -math.inf
+    assert value_of(1e300, -1e300, 0.0) == -math.inf
+    assert math.isnan(value_of(math.nan, 0.5, 1.0))
+    assert value_of(-math.inf, 0.5, 1.0) == -math.inf
+    assert raw_of(True, 0.5, 0.0) == 2.0
+    assert value_of(np.float64(0.1), 57.0, 0.0) == 5.7
+
+
+def test_a_unit_that_is_converted_in_an_expression_leaves_no_tail() -> None:
+    image = Image([Kind.UINT, Kind.UINT])
+    image.columns[Kind.UINT][:] = (9, 57)
+    image.quality[:], image.reason[:] = Quality.GOOD, 0
+    specs = [
+        TagSpec("P", FromPoint(0, 0), unit="mbar"),
+        TagSpec("F", FromPoint(0, 1), unit="mL"),
+        TagSpec("In bar", FromExpression("P"), unit="bar"),
+        TagSpec("In litres", FromExpression("F"), unit="L"),
+    ]
+    core = Core(specs, [image])
+    core.take(0)
+    core.derive(0.0)
+
+    assert [core.table.value(core.table.row_of(name)) for name in ("In bar", "In litres")] == [0.009, 0.057]
