@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.engine import Engine
+from engine.outputs import guard
 from engine.uod.reader import read_uod
 from protocol.aggregator_messages import InjectCodeMsg
 from protocol.messages import SuccessMessage
@@ -38,6 +39,12 @@ class Meter:
         self.written: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         """address and value of each write"""
         self.port = 0
+        self._connections: set[asyncio.StreamWriter] = set()
+
+    def restart(self) -> None:
+        """End all connections, as a device does that restarts."""
+        for writer in self._connections:
+            writer.close()
 
     @asynccontextmanager
     async def serving(self) -> AsyncGenerator[None]:
@@ -47,11 +54,13 @@ class Meter:
             yield
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections.add(writer)
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 transaction, _, length, unit = struct.unpack(">HHHB", await reader.readexactly(7))
                 pdu = self._answer(await reader.readexactly(length - 1))
                 writer.write(struct.pack(">HHHB", transaction, 0, len(pdu) + 1, unit) + pdu)
+        self._connections.discard(writer)
         writer.close()
 
     def _answer(self, pdu: bytes) -> bytes:
@@ -62,6 +71,27 @@ class Meter:
         assert function in {5, 6}
         self.written.put_nowait((address, number))
         return pdu[:5]
+
+
+@asynccontextmanager
+async def working(meter: Meter, folder: Path) -> AsyncGenerator[Engine]:
+    """An engine on the meter, which has taken the safe value."""
+    file = folder / "meter.yaml"
+    file.write_text(UOD.format(port=meter.port))
+    skid = read_uod(file).skid
+    assert skid is not None
+    engine, stop = Engine(skid), asyncio.Event()
+    running = asyncio.create_task(engine.run(stop))
+    try:
+        assert await meter.written.get() == (40, 0), "the safe value, at the start"
+        yield engine
+    finally:
+        stop.set()
+        await running
+
+
+async def ask(engine: Engine, line: str) -> None:
+    assert isinstance(await engine.handle(InjectCodeMsg(pcode=line)), SuccessMessage)
 
 
 @pytest.mark.parametrize(
@@ -76,19 +106,30 @@ class Meter:
 )
 async def test_each_line_is_a_write(tmp_path: Path, lines: list[str], writes: list[tuple[int, int]]) -> None:
     meter = Meter()
-    async with meter.serving():
-        file = tmp_path / "meter.yaml"
-        file.write_text(UOD.format(port=meter.port))
-        skid = read_uod(file).skid
-        assert skid is not None
-        engine, stop = Engine(skid), asyncio.Event()
-        running = asyncio.create_task(engine.run(stop))
-        async with asyncio.timeout(60):
-            assert await meter.written.get() == (40, 0), "the safe value, at the start"
-            seen: list[tuple[int, int]] = []
-            for line in lines:
-                assert isinstance(await engine.handle(InjectCodeMsg(pcode=line)), SuccessMessage)
-                seen += [await meter.written.get() for _ in line.splitlines()]
-            assert seen == writes
-            stop.set()
-            await running
+    async with asyncio.timeout(120), meter.serving(), working(meter, tmp_path) as engine:
+        seen: list[tuple[int, int]] = []
+        for line in lines:
+            await ask(engine, line)
+            seen += [await meter.written.get() for _ in line.splitlines()]
+        assert seen == writes
+
+
+@pytest.mark.parametrize(("asked", "holds"), [(None, 0), (25, 25)])
+async def test_a_device_that_restarts_is_written_again_but_what_is_momentary_is_not(
+    tmp_path: Path, asked: int | None, holds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "KEEP_S", 600.0)  # it is a blink, however slow this machine is
+    meter = Meter()
+    async with asyncio.timeout(120), meter.serving(), working(meter, tmp_path) as engine:
+        await ask(engine, "ACK: Acknowledge")
+        assert await meter.written.get() == (5, 0xFF00)
+        await ask(engine, "TARE: Tare")
+        assert await meter.written.get() == (39, 43605)
+        if asked is not None:
+            await ask(engine, f"SP01: {asked}")
+            assert await meter.written.get() == (40, asked)
+        for _ in range(2):
+            meter.restart()
+            assert await meter.written.get() == (40, holds), "it is not known what it holds"
+        await ask(engine, "TARE: Tare")
+        assert await meter.written.get() == (39, 43605), "nothing else was written meanwhile"
