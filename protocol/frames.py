@@ -11,6 +11,7 @@ import orjson
 
 from protocol.engine_messages import EngineMessage
 from protocol.serialization import ENGINE_MESSAGES, serialize
+from protocol.texts import clean_json
 
 _TAGS_UPDATED_TAIL = b',"_type":"TagsUpdatedMsg","_ns":"' + ENGINE_MESSAGES.encode() + b'"}'
 
@@ -19,7 +20,7 @@ def message_body(message: EngineMessage) -> bytes:
     """The body of any engine message."""
     fields = serialize(message)
     del fields["sequence_number"], fields["engine_id"]
-    return orjson.dumps(fields)
+    return clean_json(fields)
 
 
 def tags_updated_body(tags: bytes, run_id: str | None) -> bytes:

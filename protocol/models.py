@@ -5,8 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal, cast
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, FailFast, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, FailFast, Field
 
+from protocol.texts import clean_text
 from protocol.values import wire_value
 
 
@@ -146,7 +147,7 @@ class RunLogLine(ProtocolModel):
     """One command in the run log."""
 
     id: str
-    command_name: str
+    command_name: Annotated[str, AfterValidator(clean_text)]
     start: float
     end: float | None
     progress: float | None
@@ -308,7 +309,7 @@ class ErrorLogEntry(ProtocolModel):
 
     TEXT: ClassVar[str] = '(message="{0.message}", created_time={0.created_time}, severity={0.severity})'
 
-    message: str
+    message: Annotated[str, AfterValidator(clean_text)]
     created_time: float
     """Unix seconds."""
     severity: int

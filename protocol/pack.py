@@ -22,6 +22,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from protocol.texts import clean_json, clean_text
+
 EARLIEST = 946_684_800.0
 """2000-01-01: a source time before it comes from a clock that nobody has set."""
 _LARGEST = 2**63 - 1
@@ -60,7 +62,7 @@ class TagPacker:
             _head(name, unit, direction) for name, unit, direction in zip(names, units, directions, strict=True)
         )
         self._all_heads: list[bytes] = self._heads.tolist()
-        self._words = _objects(orjson.dumps(word) for word in chain.from_iterable(words.values()))
+        self._words = _objects(clean_json(word) for word in chain.from_iterable(words.values()))
         self._said = dict(said or {})
         self._is_said = np.isin(np.arange(len(names)), list(self._said))
         self._first_word: NDArray[np.intp] = np.full(len(names), -1, np.intp)
@@ -139,8 +141,8 @@ class TagPacker:
 
 def _head(name: str, unit: str | None, direction: str) -> bytes:
     return b'%b,"value_unit":%b,"direction":"%b","value":' % (
-        orjson.dumps(name),
-        orjson.dumps(unit),
+        clean_json(name),
+        clean_json(unit),
         _DIRECTIONS.get(direction, "unspecified").encode(),
     )
 
@@ -158,7 +160,4 @@ def _texts(values: NDArray[Any]) -> list[bytes]:
 
 
 def _text(value: str) -> bytes:
-    try:
-        return orjson.dumps(value)
-    except orjson.JSONEncodeError:  # half of a surrogate pair, which no JSON can carry
-        return orjson.dumps(value.encode("utf-8", "replace").decode())
+    return orjson.dumps(clean_text(value))

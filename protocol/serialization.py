@@ -16,6 +16,7 @@ from protocol import aggregator_messages as am
 from protocol import engine_messages as em
 from protocol import messages as m
 from protocol.exceptions import ProtocolDeserializationException, ProtocolException
+from protocol.texts import clean_json
 
 MESSAGES: Final = "openpectus.protocol.messages"
 ENGINE_MESSAGES: Final = "openpectus.protocol.engine_messages"
@@ -73,8 +74,8 @@ def serialize(message: m.MessageBase) -> dict[str, Any]:
 
 
 def encode(message: m.MessageBase) -> bytes:
-    """Serialize a message to JSON text."""
-    return orjson.dumps(serialize(message))
+    """Serialize a message to JSON text; its texts are those of `protocol.texts`."""
+    return clean_json(serialize(message))
 
 
 def deserialize(json_dict: Mapping[str, Any]) -> m.MessageBase:

@@ -5,7 +5,8 @@ run on an integer beyond 64 bits. So whatever comes in goes out as one of four t
 
 | in | out |
 | --- | --- |
-| None, text | as it is; what is not Unicode (a lone surrogate) becomes "?" |
+| None | as it is |
+| text | as `protocol.texts` has it: without control characters, up to 2,000 characters |
 | bool | 1 or 0 |
 | an integer from -2**63 to 2**63 - 1 | as it is, exact |
 | an integer beyond | the nearest float, or None where there is none |
@@ -23,6 +24,8 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
+
+from protocol.texts import clean_text
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
 
@@ -42,7 +45,7 @@ def wire_value(value: Any) -> float | int | str | None:
     if plain is None:
         return None
     if isinstance(plain, str):
-        return plain if plain.isascii() else plain.encode(errors="replace").decode()
+        return clean_text(plain)
     if isinstance(plain, int) and INT_MIN <= plain <= INT_MAX:
         return int(plain)
     if isinstance(plain, (Real, Decimal)):

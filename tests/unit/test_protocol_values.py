@@ -22,7 +22,7 @@ from protocol.values import INT_MAX, INT_MIN, wire_value
         (None, None),
         ("", ""),
         ("3", "3"),
-        ("æ°C\x00", "æ°C\x00"),
+        ("æ°C\x00", "æ°C\\x00"),
         ("a\ud800b", "a?b"),
         (True, 1),
         (False, 0),
