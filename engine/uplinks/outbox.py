@@ -39,7 +39,7 @@ from engine.uplinks.entries import (
     oldest_run,
     open_run,
 )
-from engine.uplinks.thinning import merge_oldest
+from engine.uplinks.thinning import Thinning
 from protocol.engine_messages import EngineMessage, ErrorLogMsg, RunStartedMsg, RunStoppedMsg
 from protocol.frames import message_body, tags_updated_body
 
@@ -234,7 +234,8 @@ class Outbox:
         if before < NEARLY_FULL <= self.fill:
             log.warning("the outbox is %.0f %% full; when it is full the oldest samples are thinned", 100 * self.fill)
         if used > self._limit:
-            while used > THINNED_TO * self._limit and await self._store.ask(merge_oldest):
+            thinning = Thinning()
+            while used > THINNED_TO * self._limit and await self._store.ask(thinning.merge_some):
                 used = await self._store.ask(bytes_in_use)
 
     def _signal(self) -> None:

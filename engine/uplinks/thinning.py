@@ -1,58 +1,89 @@
-"""Making room among samples that wait: two neighbouring ticks become one, and no tag's last value is lost."""
+"""Making room among samples that wait: two neighbouring ticks become one, and no tag's last value is lost.
+
+The older half is gone through from its beginning, some of it at a time: first for samples that were never merged, then
+for those that were merged once, and so on, so that all of it is thinned alike. The table is never read as a whole.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from engine.store_tables import is_sound
 
-AT_A_TIME: Final = 500
-"""Pairs that are merged in one go, so that other work of the store comes between."""
-_BETWEEN: Final = "SELECT 1 FROM entry WHERE number > ? AND number < ? AND kind = 'sample' LIMIT 1"
+AT_A_TIME: Final = 1000
+"""Samples that are looked at in one go, two at least, so that other work of the store comes between."""
+_ENDS: Final = (
+    "SELECT (SELECT number FROM entry WHERE kind = 'sample' ORDER BY number LIMIT 1), (SELECT max(number) FROM entry)"
+)
+_NEXT: Final = (
+    "SELECT merged, number, kind, run, tick, taken, body, crc FROM entry "
+    "WHERE number > ? AND number <= ? AND kind = 'sample' ORDER BY number LIMIT ?"
+)
+_MERGE: Final = (
+    "UPDATE entry SET body = ?1, merged = ?2, crc = crc(number, kind, run, tick, taken, ?1) WHERE number = ?3"
+)
 
 
-def merge_oldest(db: sqlite3.Connection) -> bool:
-    """Merge pairs of samples of one run; False when there is none left.
+class _Sample(NamedTuple):
+    merged: int
+    number: int
+    run: str
+    body: bytes
 
-    Of the older half those come first that were merged least, so that all of it is thinned alike. The later one of a
-    pair gets the tags that only the earlier one has, each with its own tick.
-    """
-    middle = db.execute("SELECT (min(number) + max(number)) / 2 FROM entry WHERE kind = 'sample'").fetchone()[0]
-    if middle is None:
-        return False
-    rows: list[tuple[int, str, int, bytes]] = []
-    found = db.execute(
-        "SELECT merged, number, kind, run, tick, taken, body, crc FROM entry WHERE kind = 'sample' AND number <= ?"
-        " AND merged = (SELECT min(merged) FROM entry WHERE kind = 'sample' AND number <= ?) ORDER BY number LIMIT ?",
-        (middle, middle, 2 * AT_A_TIME),
-    ).fetchall()
-    for merged, *values, crc in found:
-        if is_sound("entry", values, crc):
-            number, _, run, *_, body = values
-            rows.append((number, run, merged, body))
-        else:  # it is told of when its turn comes; until then it stands between no others
-            db.execute("UPDATE entry SET merged = merged + 1 WHERE number = ?", (values[0],))
-    pairs = [
-        (early, late)
-        for early, late in zip(rows[::2], rows[1::2], strict=False)
-        if early[1] == late[1] and not db.execute(_BETWEEN, (early[0], late[0])).fetchone()
-    ]
-    for early, late in pairs:
-        db.execute(
-            "UPDATE entry SET body = ?1, merged = ?2, crc = crc(number, kind, run, tick, taken, ?1) WHERE number = ?3",
-            (_merged(early[3], late[3]), late[2] + 1, late[0]),
-        )
-        db.execute("DELETE FROM entry WHERE number = ?", (early[0],))
-    alone = {row[0] for row in rows} - {row[0] for pair in pairs for row in pair}
-    for number in alone:  # without a partner: it waits for those of the next turn
-        db.execute("UPDATE entry SET merged = merged + 1 WHERE number = ?", (number,))
-    samples, runs = db.execute(
-        "SELECT count(*), count(DISTINCT run) FROM entry WHERE kind = 'sample' AND number <= ?", (middle,)
-    ).fetchone()
-    return samples > runs
+
+class Thinning:
+    """One way through the older half, as often as it takes."""
+
+    def __init__(self) -> None:
+        self._after = 0
+        """The number up to which it has been gone through this time."""
+        self._level = 0
+        """Samples that were merged more often than this are left as they are this time."""
+        self._has_found = False
+        """Whether there was a pair this time, or a sample that was merged too often for now."""
+
+    def merge_some(self, db: sqlite3.Connection) -> bool:
+        """Merge some pairs of samples of one run; False when there is none left.
+
+        The later one of a pair gets the tags that only the earlier one has, each with its own tick.
+        """
+        first, last = db.execute(_ENDS).fetchone()
+        if first is None:
+            return False
+        middle = (first + last) // 2
+        rows = db.execute(_NEXT, (self._after, middle, AT_A_TIME)).fetchall()
+        samples = [
+            _Sample(merged, values[0], values[2], values[5])
+            for merged, *values, crc in rows
+            if is_sound("entry", values, crc)  # else it is told of when its turn comes
+        ]
+        self._has_found = self._has_found or any(sample.merged > self._level for sample in samples)
+        for early, late in _pairs(samples, self._level):
+            merged = max(early.merged, late.merged) + 1
+            db.execute(_MERGE, (_merged(early.body, late.body), merged, late.number))
+            db.execute("DELETE FROM entry WHERE number = ?", (early.number,))
+            self._has_found = True
+        if len(rows) == AT_A_TIME:
+            self._after = rows[-1][1] - 1  # the last one is the first one of the next pair
+            return True
+        self._after = 0
+        self._level += 1
+        goes_on, self._has_found = self._has_found, False
+        return goes_on
+
+
+def _pairs(samples: Sequence[_Sample], level: int) -> Iterator[tuple[_Sample, _Sample]]:
+    """The neighbours that may become one."""
+    taken = -1
+    for early, late in pairwise(samples):
+        if early.number > taken and early.run == late.run and max(early.merged, late.merged) <= level:
+            taken = late.number
+            yield early, late
 
 
 def _merged(early: bytes, late: bytes) -> bytes:
