@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import fnmatch
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,10 +15,12 @@ from asyncua import ua
 from asyncua.ua.attribute_ids import AttributeIds
 from asyncua.ua.object_ids import ObjectIds
 
+from drivers.contract import LinkError
 from drivers.opcua.address import BrowsePath, Identifier, Step, parse_address
+from drivers.opcua.browsing import Reference
 from drivers.opcua.codec import KINDS, as_text, status_text
 from drivers.opcua.hints import hints
-from drivers.opcua.link import Link, Reference
+from drivers.opcua.link import Link
 from drivers.opcua.node_ids import standard_node, value_of
 from drivers.opcua.nodes import Absent, built_in_types, data_type_of, locate
 
@@ -27,6 +30,13 @@ _HIERARCHICAL = standard_node(ObjectIds.HierarchicalReferences)
 _READ, _WRITE = 1, 2
 """Bits of an access level: OPC 10000-3 8.57."""
 _SHOWN_ELEMENTS = 8
+_AT_ONCE = 100
+"""Nodes that are asked for in one go, with a deadline of their own."""
+_MOST_BREAKS = 64
+"""So many lost connections are taken for the doing of single nodes."""
+_TRIES = 3
+_PAUSE_S = 0.5
+"""Between two tries to connect again."""
 
 
 @dataclass(slots=True)
@@ -72,6 +82,8 @@ class Tree:
     namespaces: Sequence[str]
     cut_off: bool
     """There are more nodes than were asked for."""
+    troubles: Sequence[str] = ()
+    """What could not be had, one sentence a node."""
 
     def node_text(self, entry: Entry) -> str:
         """The node id with the URI of its namespace, which survives a PLC download."""
@@ -92,40 +104,107 @@ class Tree:
         ]
 
 
-async def browse(link: Link, path: str, depth: int, limit: int, progress: Callable[[int], None] | None = None) -> Tree:
-    """The tree below a path or node id, level by level, at most `limit` nodes.
+class Explorer:
+    """Browses what is below a node, slice by slice; a node that cannot be had is named and costs no other."""
 
-    `progress` is called with the number of nodes found. Raises `ValueError` when the path leads nowhere, with what is
-    near, and `LinkError`.
-    """
-    address = parse_address(path)
-    node = (await locate(link, [address]))[0]
-    if isinstance(node, Absent) or not await _exists(link, node):
-        raise ValueError((await hints(link, [address]))[0])
-    root = Entry(node, _first_step(address), 0, None, variable=False)
-    seen = {root.node}
-    level, count, cut_off = [root], 1, False
-    while level and level[0].depth < depth and not cut_off:
-        below: list[Entry] = []
-        answers = await link.browse([_children_of(entry.node) for entry in level])
-        for entry, references in zip(level, answers, strict=True):
-            for reference in references:
-                if reference.node in seen or (entry is root and reference.node == _SERVER):
+    def __init__(self, link: Link, progress: Callable[[int], None] | None = None) -> None:
+        """`progress` is called with the number of nodes found so far."""
+        self._link = link
+        self._progress = progress
+        self._reopened = 0
+        self._seen: set[ua.NodeId] = set()
+        self._troubles: list[str] = []
+        self._cut_off = False
+        self._root: Entry | None = None
+
+    @property
+    def tree(self) -> Tree | None:
+        """What has been found so far; None before the first node."""
+        if self._root is None:
+            return None
+        return Tree(self._root, self._link.namespaces, self._cut_off, tuple(self._troubles))
+
+    def found(self) -> Tree:
+        """That tree. Raises `LookupError` before `explore` has found its first node."""
+        if self.tree is None:
+            raise LookupError("nothing has been found yet")
+        return self.tree
+
+    async def explore(self, path: str, depth: int, limit: int) -> None:
+        """Find the tree below a path or node id, level by level, at most `limit` nodes.
+
+        Raises `ValueError` when the path leads nowhere, with what is near, and `LinkError` when the server is lost.
+        """
+        address = parse_address(path)
+        node = (await locate(self._link, [address]))[0]
+        if isinstance(node, Absent) or not await _exists(self._link, node):
+            raise ValueError((await hints(self._link, [address]))[0])
+        root = self._root = Entry(node, _first_step(address), 0, None, variable=False)
+        self._seen = {root.node}
+        level = [root]
+        while level and level[0].depth < depth and not self._cut_off:
+            await self._each(level, lambda entries: self._find_children(entries, limit))
+            level = [child for entry in level for child in entry.children]
+        await self._each([entry for entry in root.walk() if entry.variable or entry is root], self._describe)
+
+    async def _each(self, entries: Sequence[Entry], ask: Callable[[Sequence[Entry]], Awaitable[None]]) -> None:
+        for begin in range(0, len(entries), _AT_ONCE):
+            await self._part(entries[begin : begin + _AT_ONCE], ask)
+            if self._progress is not None:
+                self._progress(len(self._seen))
+
+    async def _part(self, entries: Sequence[Entry], ask: Callable[[Sequence[Entry]], Awaitable[None]]) -> None:
+        """Ask for some entries; where that breaks the connection, for their halves in a new one, and so on."""
+        try:
+            await ask(entries)
+        except LinkError as error:
+            self._reopened += 1
+            if self._reopened > _MOST_BREAKS:
+                raise
+            await self._open_anew()
+            if len(entries) == 1:
+                reason = str(error).removeprefix(f"{self._link.endpoint}: ")
+                self._troubles.append(f"{entries[0].path}: asked for it, the connection broke: {reason}")
+                return
+            half = len(entries) // 2
+            await self._part(entries[:half], ask)
+            await self._part(entries[half:], ask)
+
+    async def _open_anew(self) -> None:
+        for left in range(_TRIES - 1, -1, -1):
+            try:
+                await self._link.open()
+            except LinkError:
+                if not left:
+                    raise
+                await asyncio.sleep(_PAUSE_S)
+            else:
+                return
+
+    async def _find_children(self, entries: Sequence[Entry], limit: int) -> None:
+        answers = await self._link.browse_each([_children_of(entry.node) for entry in entries])
+        for entry, found in zip(entries, answers, strict=True):
+            if found.status:
+                some = f"only {len(found.references)} nodes below it were told" if found.references else "not browsed"
+                self._troubles.append(f"{entry.path}: {some}: the server says {status_text(found.status)}")
+            for reference in found.references:
+                if reference.node in self._seen or (entry is self._root and reference.node == _SERVER):
                     continue
-                if count == limit:
-                    cut_off = True
+                if len(self._seen) == limit:
+                    self._cut_off = True
                     break
-                seen.add(reference.node)
-                child = _entry(reference, entry)
-                entry.children.append(child)
-                below.append(child)
-                count += 1
-        level = below
-        if progress:
-            progress(count)
-    variables = [entry for entry in root.walk() if entry.variable or entry is root]
-    await _describe(link, variables)
-    return Tree(root, link.namespaces, cut_off)
+                self._seen.add(reference.node)
+                entry.children.append(_entry(reference, entry))
+
+    async def _describe(self, entries: Sequence[Entry]) -> None:
+        await _describe(self._link, entries)
+
+
+async def browse(link: Link, path: str, depth: int, limit: int, progress: Callable[[int], None] | None = None) -> Tree:
+    """The tree below a path or node id, as `Explorer.explore` finds it."""
+    explorer = Explorer(link, progress)
+    await explorer.explore(path, depth, limit)
+    return explorer.found()
 
 
 async def _exists(link: Link, node: ua.NodeId) -> bool:
@@ -142,7 +221,8 @@ def _first_step(address: Identifier | BrowsePath) -> Step:
 
 def _entry(reference: Reference, parent: Entry) -> Entry:
     step = Step(reference.namespace, reference.name)
-    return Entry(reference.node, step, parent.depth + 1, parent, reference.node_class == _VARIABLE)
+    # One whose class is not known is looked at as a variable is: its attributes tell whether it is one.
+    return Entry(reference.node, step, parent.depth + 1, parent, reference.node_class in {_VARIABLE, 0})
 
 
 def _children_of(node: ua.NodeId) -> ua.BrowseDescription:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from asyncua import ua
@@ -12,9 +11,9 @@ from asyncua.ua import ua_binary
 from asyncua.ua.object_ids import ObjectIds
 
 from drivers.opcua.batching import Limits, Operation
+from drivers.opcua.browsing import Browsing
 from drivers.opcua.decoding import elements_of, whole_number
 from drivers.opcua.node_ids import standard_node, value_of
-from drivers.opcua.reading import Reading
 from drivers.opcua.security import Access
 from drivers.opcua.session import Probing
 
@@ -33,18 +32,7 @@ _LIMIT_NODES: dict[Operation, int] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """One reference of a node that was browsed: where it leads, and the browse name there if it was asked for."""
-
-    node: ua.NodeId
-    namespace: int
-    name: str
-    node_class: int
-    """0 where it was not asked for."""
-
-
-class Link(Reading):
+class Link(Browsing):
     """A session, and the requests in it."""
 
     def __init__(
@@ -89,46 +77,6 @@ class Link(Reading):
 
         async with self._deadline("looking up nodes"):
             return await self._in_batches("translate", paths, request)
-
-    async def browse(self, nodes: Sequence[ua.BrowseDescription]) -> list[list[Reference]]:
-        """The references of each node, all of them; none where the server refuses. Raises `LinkError`."""
-
-        async def request(batch: Sequence[ua.BrowseDescription]) -> list[list[Reference]]:
-            session = self._session
-            found: list[list[Reference]] = [[] for _ in batch]
-            answers: list[Any] = await session.browse(ua.BrowseParameters(NodesToBrowse=list(batch)))
-            places: Sequence[int] = range(len(batch))
-            while places:
-                rest: dict[int, ua.ByteString] = {}
-                for place, answer in zip(places, answers, strict=True):
-                    found[place] += [_reference(reference) for reference in answer.References or ()]
-                    if answer.ContinuationPoint:
-                        rest[place] = answer.ContinuationPoint
-                places = list(rest)
-                if rest:
-                    points = ua.BrowseNextParameters(ContinuationPoints=list(rest.values()))
-                    answers = await session.browse_next(points)
-            return found
-
-        async with self._deadline("browsing"):
-            return await self._in_batches("browse", nodes, request)
-
-    async def glance(self, nodes: Sequence[ua.BrowseDescription], most: int) -> list[list[Reference]]:
-        """The first references of each node, at most so many: a folder may hold a hundred thousand.
-
-        Raises `LinkError`.
-        """
-
-        async def request(batch: Sequence[ua.BrowseDescription]) -> list[list[Reference]]:
-            wanted = ua.BrowseParameters(RequestedMaxReferencesPerNode=ua.Counter(most), NodesToBrowse=list(batch))
-            answers: list[Any] = await self._session.browse(wanted)
-            if points := [answer.ContinuationPoint for answer in answers if answer.ContinuationPoint]:
-                released = ua.BrowseNextParameters(ReleaseContinuationPoints=True, ContinuationPoints=points)
-                await self._session.browse_next(released)
-            return [[_reference(reference) for reference in answer.References or ()] for answer in answers]
-
-        async with self._deadline("browsing"):
-            return await self._in_batches("browse", nodes, request)
 
     async def subscribe(self, wanted: ua.CreateSubscriptionParameters) -> Any:
         """Create a subscription, and say what the server has made of it. Raises `LinkError`.
@@ -191,7 +139,3 @@ class Link(Reading):
         answers: list[Any] = await self.read([value_of(standard_node(node)) for node in _LIMIT_NODES.values()])
         limits = [max(whole_number(answer) or 0, 0) for answer in answers]
         self.limits = Limits(**dict(zip(_LIMIT_NODES, limits, strict=True)))
-
-
-def _reference(found: Any) -> Reference:
-    return Reference(found.NodeId, found.BrowseName.NamespaceIndex, found.BrowseName.Name or "", int(found.NodeClass))

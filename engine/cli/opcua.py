@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 opcua = typer.Typer(name="opcua", help="Look at OPC UA servers.", no_args_is_help=True)
 
+SHOWN_TROUBLES = 20
 SILENT_S = 2.0
 """How long a browse may take before it says how far it is."""
 
@@ -38,10 +39,16 @@ def browse(
     user_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
     certificate: Annotated[Path | None, typer.Option(help="This client's own certificate, if not made by us.")] = None,
     private_key: Annotated[Path | None, typer.Option(help="Its private key.")] = None,
+    keep_host: Annotated[
+        bool, typer.Option("--keep-host", help="Stay at the host of ENDPOINT, whatever the server calls itself.")
+    ] = False,
     timeout_ms: Annotated[int, typer.Option(help="How long the server may take to answer.")] = 5000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for a script.")] = False,
 ) -> None:
-    """Show the nodes of a server with types, access and values; find some; print them as tags to paste."""
+    """Show the nodes of a server with types, access and values; find some; print them as tags to paste.
+
+    The exit code is 1 where something could not be had; what it was is said at the end.
+    """
     from pydantic import ValidationError
 
     from drivers.contract import LinkError
@@ -59,11 +66,12 @@ def browse(
         "user_key": user_key,
         "certificate": certificate,
         "private_key": private_key,
+        "keep_host": keep_host,
         "timeout_ms": timeout_ms,
     }
     try:
         options = DeviceOptions.model_validate(keys)
-        tree = asyncio.run(_look(options, path, depth, limit))
+        tree, ended = asyncio.run(_look(options, path, depth, limit))
     except ValidationError as error:
         _fail("; ".join(f"{'.'.join(map(str, found['loc'])) or 'options'}: {found['msg']}" for found in error.errors()))
     except (LinkError, ValueError) as error:
@@ -78,12 +86,22 @@ def browse(
         _show(tree, chosen, as_paths=bool(find))
     if tree.cut_off:
         tell(f"there are more than {limit} nodes: name a PATH further down, or raise --limit")
+    for trouble in tree.troubles[:SHOWN_TROUBLES]:
+        tell(trouble)
+    if len(tree.troubles) > SHOWN_TROUBLES:
+        tell(f"and {len(tree.troubles) - SHOWN_TROUBLES} other nodes could not be had")
+    if ended:
+        tell(f"{ended}; what was found until then is shown, some of it without type and value")
     if find and not chosen:
         _fail(f"no node below {path} fits {find!r}")
+    if tree.troubles or ended:
+        raise typer.Exit(1)
 
 
-async def _look(options: Any, path: str, depth: int, limit: int) -> Tree:
-    from drivers.opcua.browse import browse as browse_nodes
+async def _look(options: Any, path: str, depth: int, limit: int) -> tuple[Tree, str]:
+    """What was found, and why that is not all; "" where the search came to its end."""
+    from drivers.contract import LinkError
+    from drivers.opcua.browse import Explorer
     from drivers.opcua.link import Link
     from engine.cli.screen import tell
 
@@ -94,14 +112,27 @@ async def _look(options: Any, path: str, depth: int, limit: int) -> Tree:
         now = time.monotonic()
         if now - began > SILENT_S and now - said > 1:
             said = now
-            tell(f"{count} nodes so far")
+            tell(f"{count} nodes so far (Ctrl-C ends the search and shows them)")
 
     link = Link(options.endpoint, options.timeout_ms / 1000, options.access)
+    explorer = Explorer(link, progress)
+    ended = ""
     try:
         await link.open()
-        return await browse_nodes(link, path, depth, limit, progress)
+        await explorer.explore(path, depth, limit)
+    except LinkError as error:
+        if explorer.tree is None:
+            raise
+        ended = str(error)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if explorer.tree is None or task is None:
+            raise
+        task.uncancel()
+        ended = "the search was ended"
     finally:
         await link.close()
+    return explorer.found(), ended
 
 
 def _show(tree: Tree, entries: list[Entry], *, as_paths: bool) -> None:
