@@ -75,9 +75,10 @@ def test_it_stays_so_between_two_readings_and_through_a_change_of_status() -> No
 def test_what_is_bad_keeps_its_own_reason() -> None:
     skid = Skid()
     skid.read(100.0, 7.0)
-    skid.image.quality[:], skid.image.reason[:] = Quality.BAD, 1
-    assert skid.look(110.0) == [Quality.BAD] * 4
-    assert skid.image.reason.tolist() == [1] * 4
+    for quality in (Quality.BAD, Quality.STALE):
+        skid.image.quality[:], skid.image.reason[:] = quality, 1
+        assert skid.look(110.0) == [quality] * 4
+        assert skid.image.reason.tolist() == [1] * 4
     skid.image.quality[0] = Quality.UNCERTAIN
     assert skid.look(110.0)[0] is STALE
 
