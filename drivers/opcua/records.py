@@ -66,8 +66,11 @@ _RESULT_AT = 12
 """Where the status is in a response header: OPC 10000-4 7.33."""
 _DEEPEST = 100
 """Levels of nesting that a decoder must take: OPC 10000-6 5.1.5."""
-_MOST_STEPS = 200_000
-"""So many data values, and elements of them without a fixed size, may one message have: some tenths of a second."""
+_MOST_VALUES = 200_000
+"""So many data values may one message have."""
+_MOST_STEPS = 20_000
+"""So many elements without a fixed size may it have, beside one for each data value: to look for them takes a tenth of
+a second, in which the scan cycle stands still."""
 
 int32 = struct.Struct("<i").unpack_from
 
@@ -144,12 +147,13 @@ def results_begin(body: bytes, expected: bytes = READ_RESPONSE) -> int:
     try:
         begin = after_node_id(body, 0)
         ua.StatusCode(ua.UInt32(struct.unpack_from("<I", body, begin + _RESULT_AT)[0])).check()
-        position = _after_diagnostics(body, begin + _RESULT_AT + 4, 0)
+        walk = _Walk(body, 1)
+        position = walk.after_diagnostics(begin + _RESULT_AT + 4, 0)
         strings = max(int32(body, position)[0], 0)
         position += 4
         for _ in range(min(strings, _MOST_STEPS)):
             position = _after_bytes(body, position)
-        position = _Walk(body).after_scalar(position, Type.ExtensionObject.value, 0)
+        position = walk.after_scalar(position, Type.ExtensionObject.value, 0)
     except (IndexError, struct.error) as error:
         raise ua.UaError("the answer ends within its header") from error
     if (sort := standard_id(body, 0)) != standard_id(expected, 0):
@@ -174,8 +178,9 @@ def scan(body: bytes, position: int, expected: int | None = None) -> Records:
 def scan_values(body: bytes, position: int, count: int, prefix: int) -> Records:
     """Find `count` data values, before each of which are `prefix` bytes of something else."""
     begin = position
-    walk = _Walk(body)
-    walk.step(count)
+    if count > _MOST_VALUES:
+        raise ua.UaError(f"the answer has {count} values")
+    walk = _Walk(body, count)
     masks, encodings = bytearray(), bytearray()
     starts: list[int] = []
     tails: list[int] = []
@@ -211,15 +216,15 @@ def scan_values(body: bytes, position: int, count: int, prefix: int) -> Records:
 class _Walk:
     """The way through the values of one message."""
 
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes, values: int) -> None:
         self._body = body
-        self._steps = _MOST_STEPS
+        self._steps = _MOST_STEPS + values
 
-    def step(self, count: int) -> None:
-        """Count what is looked at one by one. Raises `ua.UaError` when it is more than any sound server sends."""
-        self._steps -= max(count, 0)
+    def _step(self) -> None:
+        """Raises `ua.UaError` when there are more of them than any sound server asks for."""
+        self._steps -= 1
         if self._steps < 0:
-            raise ua.UaError(f"the answer has more than {_MOST_STEPS} values and elements")
+            raise ua.UaError(f"the values of the answer have more than {_MOST_STEPS} elements")
 
     def after_value(self, position: int, encoding: int, depth: int) -> int:
         """Where the value of a Variant ends. Raises `ua.UaError` when it is nested too deep."""
@@ -233,7 +238,6 @@ class _Walk:
             if number in FIXED:
                 position += count * FIXED[number]
             else:
-                self.step(count)
                 for _ in range(count):
                     position = self.after_scalar(position, number, depth)
         else:
@@ -245,7 +249,9 @@ class _Walk:
         return position
 
     def after_scalar(self, position: int, number: int, depth: int) -> int:
+        """Where one value of a type ends."""
         body = self._body
+        self._step()
         match number:
             case Type.QualifiedName.value:
                 return _after_bytes(body, position + 2)
@@ -270,11 +276,25 @@ class _Walk:
                     position = self.after_value(position + 1, body[position], depth + 1)
                 return position + _TAILS[mask]
             case Type.DiagnosticInfo.value:
-                return _after_diagnostics(body, position, depth)
+                return self.after_diagnostics(position, depth)
             case _ if number in FIXED:
                 return position + FIXED[number]
             case _:
                 return _after_bytes(body, position)
+
+    def after_diagnostics(self, position: int, depth: int) -> int:
+        """Where a DiagnosticInfo ends: OPC 10000-6 5.2.2.12."""
+        body = self._body
+        if depth > _DEEPEST:
+            raise ua.UaError(f"a value is nested deeper than {_DEEPEST} levels")
+        self._step()
+        mask = body[position]
+        position += 1 + 4 * (mask & 15).bit_count()
+        if mask & 0x10:
+            position = _after_bytes(body, position)
+        if mask & 0x20:
+            position += 4
+        return self.after_diagnostics(position, depth + 1) if mask & 0x40 else position
 
 
 def _after_bytes(body: bytes, position: int) -> int:
@@ -305,19 +325,6 @@ def after_node_id(body: bytes, position: int) -> int:
     if encoding & 0x80:
         position = _after_bytes(body, position)
     return position + 4 if encoding & 0x40 else position
-
-
-def _after_diagnostics(body: bytes, position: int, depth: int) -> int:
-    """OPC 10000-6 5.2.2.12."""
-    if depth > _DEEPEST:
-        raise ua.UaError(f"a value is nested deeper than {_DEEPEST} levels")
-    mask = body[position]
-    position += 1 + 4 * (mask & 15).bit_count()
-    if mask & 0x10:
-        position = _after_bytes(body, position)
-    if mask & 0x20:
-        position += 4
-    return _after_diagnostics(body, position, depth + 1) if mask & 0x40 else position
 
 
 def tail_sizes(records: Records) -> NDArray[np.intp]:

@@ -91,6 +91,8 @@ def test_a_small_answer_takes_little_memory_whatever_it_announces(bomb: bytes, i
     "bomb",
     [
         b"\x8c" + COUNT(250_000) + NONE * 250_000,
+        b"\x98" + COUNT(250) + (b"\x18" * 95 + b"\x00") * 250,
+        b"\x99" + COUNT(250) + (b"\x40" * 95 + b"\x00") * 250,
         b"\x98" + COUNT(250_000) + bytes(250_000),
         b"\x18" * 150 + b"\x00",
         b"\x19" + b"\x40" * 150 + b"\x00",
@@ -99,6 +101,8 @@ def test_a_small_answer_takes_little_memory_whatever_it_announces(bomb: bytes, i
     ],
     ids=[
         "texts",
+        "variants within each other",
+        "diagnostics within each other",
         "variants",
         "nested variants",
         "nested diagnostics",

@@ -49,7 +49,7 @@ class Skid:
 GOOD, STALE = Quality.GOOD, Quality.STALE
 
 
-def test_a_time_that_stands_still_makes_its_value_stale_after_its_limit() -> None:
+def test_a_time_that_stands_still_makes_its_value_stale_after_its_limit(caplog: pytest.LogCaptureFixture) -> None:
     skid = Skid()
     assert skid.read(100.0, LONG_AGO) == [GOOD] * 4, "another clock is no fault"
     assert skid.read(102.0, LONG_AGO) == [GOOD] * 4
@@ -60,6 +60,7 @@ def test_a_time_that_stands_still_makes_its_value_stale_after_its_limit() -> Non
     assert skid.read(108.0, LONG_AGO + 0.001, LONG_AGO, LONG_AGO, LONG_AGO) == [STALE, GOOD, STALE, GOOD]
     assert skid.read(109.0, 5.0) == [GOOD] * 4, "a clock that was set back has changed too"
     assert skid.read(112.0, 5.0) == [STALE, GOOD, GOOD, GOOD]
+    assert not caplog.records, "every value is dated"
 
 
 def test_it_stays_so_between_two_readings_and_through_a_change_of_status() -> None:
