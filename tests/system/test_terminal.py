@@ -30,7 +30,7 @@ async def run_in_terminal(uod: Path, until: str, number: signal.Signals) -> tupl
     terminal, child = pty.openpty()
     size = {"COLUMNS": "80", "LINES": "24", "TERM": "xterm-256color"}
     process = await asyncio.create_subprocess_exec(
-        SKIDLINK, "run", uod, stdin=child, stdout=child, stderr=child, env=os.environ | size
+        SKIDLINK, "run", uod, "--control", stdin=child, stdout=child, stderr=child, env=os.environ | size
     )
     os.close(child)
     seen = ""

@@ -120,6 +120,7 @@ async def ended(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> str:
 
 async def test_the_last_table_says_what_the_outputs_were_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(tmp_path, uod=HOSTILE_UOD)
+    bench.values["NOTE"] = ""
     bench.tick()
     bench.tick()
     text = await ended(bench, monkeypatch)
@@ -138,6 +139,7 @@ async def test_the_last_table_says_which_outputs_could_not_be_reached(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     bench = Bench(tmp_path, uod=HOSTILE_UOD)
+    bench.values["NOTE"] = ""
     bench.tick()
     bench.down.add(bench.engine.links[0].name)
     bench.tick()
