@@ -94,3 +94,18 @@ def test_a_server_without_source_times_is_told_of_once(caplog: pytest.LogCapture
         f"{ENDPOINT}: the server gives no source time for {tag}: stale_by: source has no effect there; delete it"
         for tag in ("T0", "T2")
     ]
+
+
+def test_several_undated_tags_are_one_message(caplog: pytest.LogCaptureFixture) -> None:
+    devices = {"a": DeviceOptions(endpoint=ENDPOINT, stale_by="source")}
+    points = [Point(f"T{row}", "a", PointOptions(node=f"ns=2;s={row}"), 100, stale_after_ms=2000) for row in range(4)]
+    standstill, image = Standstill(ENDPOINT, make_plan(devices, points), [2000] * 4), Image([Kind.FLOAT] * 4)
+    image.quality[:3] = Quality.GOOD
+    standstill.look(0, image, 1.0)
+    image.quality[:] = Quality.GOOD
+    standstill.look(0, image, 2.0)
+    said = "the server gives no source time for {}: stale_by: source has no effect there; delete it"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{ENDPOINT}: {said.format('T0 and 2 other tags')}",
+        f"{ENDPOINT}: {said.format('T3')}",
+    ]
