@@ -13,35 +13,11 @@ from asyncua.ua import ua_binary
 from drivers.opcua.decoding import decode_each
 from drivers.opcua.notification import HANDLE_SIZE, Change, parse
 from drivers.opcua.records import type_id
+from tests.unit.opcua_published import data_change, published, status_change
 
 ua: Any = asyncua.ua
 V = ua.VariantType
 BAD_TIMEOUT = ua.StatusCodes.BadTimeout
-
-
-def data_change(**values: float) -> Any:
-    """A part with the values of some handles, for example `h7=1.5`."""
-    part = ua.DataChangeNotification()
-    part.MonitoredItems = [
-        ua.MonitoredItemNotification(
-            ClientHandle=ua.IntegerId(int(handle[1:])), Value=ua.DataValue(ua.Variant(value, V.Double))
-        )
-        for handle, value in values.items()
-    ]
-    return part
-
-
-def status_change(status: int) -> Any:
-    return ua.StatusChangeNotification(Status=ua.StatusCode(ua.UInt32(status)))
-
-
-def published(*parts: Any, available: Sequence[int] = (), sequence: int = 9) -> bytes:
-    response = ua.PublishResponse()
-    response.Parameters.SubscriptionId = ua.IntegerId(5)
-    response.Parameters.AvailableSequenceNumbers = list(available)
-    response.Parameters.NotificationMessage.SequenceNumber = ua.Counter(sequence)
-    response.Parameters.NotificationMessage.NotificationData = list(parts)
-    return ua_binary.struct_to_binary(response)
 
 
 def values(body: bytes, change: Change) -> dict[int, float]:
