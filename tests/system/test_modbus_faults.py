@@ -1,132 +1,29 @@
-"""Modbus TCP against devices that misbehave: no value lands on a wrong point, and the driver recovers.
-
-The device here is our own few lines on a real socket: no real server can be told to answer late, short or never. When
-it keeps silent, the clock is put forward: the time-out is far longer than a healthy answer takes on any machine.
-"""
+"""Modbus TCP against devices that misbehave: no value lands on a wrong point, and the driver recovers."""
 
 from __future__ import annotations
 
 import asyncio
-import re
 import struct
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
-import numpy as np
 import pytest
 
-from drivers.contract import DeviceError, LinkError, Point, Quality
-from drivers.modbus import pieces, transactions
+from drivers.contract import DeviceError, LinkError
+from drivers.modbus import transactions
 from drivers.modbus.driver import ModbusTcp
-from drivers.modbus.options import PointOptions, TcpDeviceOptions
+from drivers.modbus.options import TcpDeviceOptions
 from drivers.reasons import reason_text
 from tests.clock import IN_FLIGHT_S, Clock
-
-TIMEOUT_S = 10.0
-
-
-class Asked:
-    """A request as the device got it."""
-
-    def __init__(self, frame: bytes) -> None:
-        self.number, _, _, self.device_id, self.function, self.address, self.count = struct.unpack(
-            ">HHHBBHH", frame[:12]
-        )
-
-    def answer(self, number: int | None = None, count: int | None = None) -> bytes:
-        """The right answer: each holding register holds its own address. `number` and `count` make it wrong."""
-        if self.function == 6:
-            pdu = struct.pack(">BHH", 6, self.address, self.count)
-        else:
-            asked = self.count if count is None else count
-            pdu = bytes((self.function, 2 * asked)) + struct.pack(
-                f">{asked}H", *range(self.address, self.address + asked)
-            )
-        return self.framed(pdu, number)
-
-    def framed(self, pdu: bytes, number: int | None = None) -> bytes:
-        return struct.pack(">HHHB", self.number if number is None else number, 0, len(pdu) + 1, self.device_id) + pdu
-
-
-Behaviour = Callable[[Asked], Iterable[bytes] | None]
-"""The bytes to send for a request; None closes the connection."""
-
-
-def _well(asked: Asked) -> Iterable[bytes]:
-    return [asked.answer()]
-
-
-class Device:
-    """Answers by `behave`."""
-
-    def __init__(self, clock: Clock) -> None:
-        self.asked: list[Asked] = []
-        self.behave: Behaviour = _well
-        self.delay_s = 0.0
-        """How long it takes for each answer, one after the other."""
-        self._clock = clock
-
-    def silence(self, _: Asked | None = None) -> Iterable[bytes]:
-        """Say nothing, for so long that the request is given up."""
-        self._clock.leap_soon(TIMEOUT_S)
-        return []
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readexactly(6)
-                asked = Asked(head + await reader.readexactly(int.from_bytes(head[4:], "big")))
-                self.asked.append(asked)
-                if self.delay_s:
-                    await asyncio.sleep(IN_FLIGHT_S)
-                    self._clock.leap(self.delay_s)
-                answers = self.behave(asked)
-                if answers is None:
-                    return
-                writer.writelines(answers)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
-        finally:
-            writer.close()
-
-    @asynccontextmanager
-    async def driven(self, points: list[Point], **options: Any) -> AsyncGenerator[ModbusTcp]:
-        """Run the device, and a driver that is connected to it."""
-        server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
-        port = server.sockets[0].getsockname()[1]
-        options = {"timeout_ms": int(TIMEOUT_S * 1000), "retries": 0, "max_gap": 0} | options
-        devices = {
-            point.device: TcpDeviceOptions(host="127.0.0.1", port=port, device_id=int(point.device[-1]), **options)
-            for point in points
-        }
-        driver = ModbusTcp(devices, points)
-        try:
-            await driver.open()
-            yield driver
-        finally:
-            await driver.close()
-            server.close()
-            await server.wait_closed()
+from tests.system.misbehaving_device import TIMEOUT_S, Asked, Device, check, points, well
 
 
 @pytest.fixture
 def device(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Device:
     monkeypatch.setattr(transactions, "DEBT_LIFETIME_S", 1000 * TIMEOUT_S)
     return Device(clock)
-
-
-def points(*addresses: int, device: str = "dev1") -> list[Point]:
-    return [Point(f"T{address}", device, PointOptions(holding=address), 100, write=True) for address in addresses]
-
-
-def check(driver: ModbusTcp) -> list[int]:
-    """Assert that every good row holds its own address; return the bad ones."""
-    for row, field in enumerate(driver._fields):
-        if driver.image.quality[row] == Quality.GOOD:
-            assert driver.image.value(row) == field.address
-    return np.flatnonzero(driver.image.quality == Quality.BAD).tolist()
 
 
 async def test_a_device_that_accepts_and_never_answers(device: Device) -> None:
@@ -176,7 +73,7 @@ async def test_a_connection_closed_in_mid_answer_and_opened_again(device: Device
         with pytest.raises(LinkError, match="the other side closed the connection"):
             await driver.read(0)
         assert check(driver) == [0, 1]
-        device.behave = _well
+        device.behave = well
         await driver.open()
         await driver.read(0)
         assert check(driver) == []
@@ -302,7 +199,7 @@ async def test_an_answer_without_its_end_does_not_swallow_the_next_one(device: D
         with pytest.raises(LinkError, match="only a part of a response came within 10000 ms"):
             await driver.read(0)
         assert [asked.address for asked in device.asked] == [1, 20]
-        device.behave = _well
+        device.behave = well
         await driver.open()
         await driver.read(0)
         assert check(driver) == []
@@ -361,80 +258,3 @@ async def test_pauses_are_kept(device: Device, clock: Clock) -> None:
                         await asyncio.sleep(0.001)  # a counter is a plain field
             await reading
             assert check(driver) == []
-
-
-async def test_a_block_that_alone_is_not_answered_is_narrowed_down_to_its_point(
-    device: Device, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The device is silent whenever register 22 is asked for; one part is tried with each reading."""
-    monkeypatch.setattr(pieces, "COSTLY_PAUSE_S", 0.0)
-    monkeypatch.setattr(pieces, "FIRST_RETRY_S", 1000 * TIMEOUT_S)
-    monkeypatch.setattr(pieces, "LAST_RETRY_S", 1000 * TIMEOUT_S)
-    silent = {22}
-
-    def behave(asked: Asked) -> Iterable[bytes]:
-        touched = silent.intersection(range(asked.address, asked.address + asked.count))
-        return device.silence() if touched else [asked.answer()]
-
-    device.behave = behave
-    async with device.driven(points(1, 20, 21, 22, 23, 40), retries=1) as driver:
-        await driver.read(0)
-        assert {3} <= set(check(driver)) <= {1, 2, 3, 4}
-        assert re.fullmatch(
-            r"the device does not answer holding 2\d( to 23)?, though it answers others",
-            reason_text(int(driver.image.reason[3])),
-        )
-        for _ in range(8):
-            await driver.read(0)
-        assert check(driver) == [3]
-        device.asked.clear()
-        await driver.read(0)
-        assert [(asked.address, asked.count) for asked in device.asked] == [(1, 1), (20, 2), (23, 1), (40, 1)]
-        assert caplog.text.count("it is tried in parts") == 1
-
-        silent.clear()
-        (lost,) = driver._readings[0]._pieces.doubtful
-        lost.due = 0.0
-        await driver.read(0)
-        assert check(driver) == []
-        device.asked.clear()
-        await driver.read(0)
-        assert [(asked.address, asked.count) for asked in device.asked] == [(1, 1), (20, 4), (40, 1)]
-
-
-async def test_a_device_that_goes_away_before_its_last_block_is_not_taken_for_one_with_a_silent_block(
-    device: Device,
-) -> None:
-    """What was answered before the silence proves nothing: the points must come back with the device."""
-    gone = False
-
-    def behave(asked: Asked) -> Iterable[bytes]:
-        nonlocal gone
-        gone = gone or asked.address == 40
-        return device.silence() if gone else [asked.answer()]
-
-    device.behave = behave
-    async with device.driven(points(1, 20, 40), retries=1) as driver:
-        with pytest.raises(LinkError, match="does not answer"):
-            await driver.read(0)
-        device.behave = _well
-        await driver.open()
-        await driver.read(0)
-        assert check(driver) == []
-
-
-async def test_a_device_that_comes_back_after_its_first_block_is_not_taken_for_one_with_a_silent_block(
-    device: Device,
-) -> None:
-    """What it was asked for before it was there is asked for once more, or its points would be bad for a minute."""
-    there = False
-
-    def behave(asked: Asked) -> Iterable[bytes]:
-        nonlocal there
-        there = there or asked.address == 20
-        return [asked.answer()] if there else device.silence()
-
-    device.behave = behave
-    async with device.driven(points(1, 20, 40), retries=1) as driver:
-        await driver.read(0)
-        assert check(driver) == []
