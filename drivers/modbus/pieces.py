@@ -248,14 +248,15 @@ class Pieces:
 
     def bring_forward(self, now: float) -> None:
         """Ask for all that is lost again: the device has been in a state in which it answered nothing."""
-        for piece in self.doubtful:
-            piece.due = min(piece.due, now)
+        self._ask_together([piece for piece in self.doubtful if piece.wait_s], now)
 
     def _take_along(self, lost_at: float, now: float) -> None:
-        """Ask again, adjacent ones together, for what was lost when a point was lost that is answered again."""
-        together = [
-            piece for piece in self.doubtful if piece.wait_s and abs(piece.lost_at - lost_at) <= LOST_TOGETHER_S
-        ]
+        """Ask again for what was lost when a point was lost that is answered again."""
+        lost = [piece for piece in self.doubtful if piece.wait_s]
+        self._ask_together([piece for piece in lost if abs(piece.lost_at - lost_at) <= LOST_TOGETHER_S], now)
+
+    def _ask_together(self, together: Sequence[Piece], now: float) -> None:
+        """Ask for lost points now, for adjacent ones in one request."""
         for run in _adjacent(sorted(together, key=lambda piece: (piece.whole, piece.begin))):
             if len(run) > 1:
                 one = self._piece(run[0].whole, run[0].begin, run[-1].end)

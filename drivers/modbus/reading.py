@@ -63,6 +63,8 @@ class GroupReading:
         self._pieces = Pieces(plan.blocks, holes)
         self._rejecting_since: float | None = None
         """Since when the device has rejected everything that it used to answer."""
+        self._has_proof = True
+        """Whether the device answered its proof when it was last asked for it, as nothing else is answered."""
         self._said: set[str] = set()
         self._told: Counter[str] = Counter()
         """place -> how often the log has told that it is lost"""
@@ -227,6 +229,7 @@ class GroupReading:
         """
         pieces = self._pieces
         most = SEARCH_SHARED if self._link.patience.is_shared else SEARCH_ALONE
+        had_data = has_data
         lost = [] if is_present else await self._look_for_it(now)
         count = 0
         while count < (most if has_data else min(most, SEARCH_UNANSWERED)):
@@ -237,6 +240,9 @@ class GroupReading:
             reply = await self._try(piece)
             has_data = has_data or isinstance(reply, bytes)
             lost += self._take(piece, reply, now)
+            if has_data and not had_data:
+                had_data = True
+                pieces.bring_forward(now)  # it answered nothing before: much of it may be back
             if isinstance(reply, Flaw) and reply in COSTLY:
                 break
         else:
@@ -255,7 +261,10 @@ class GroupReading:
         """
         proof = self._device.proof
         if proof is not None:
-            await self._link.exchange(self._device, [proof], yields=True)
+            (reply,) = await self._link.exchange(self._device, [proof], yields=True)
+            if isinstance(reply, bytes) and not self._has_proof:
+                self._pieces.bring_forward(now)
+            self._has_proof = isinstance(reply, bytes)
             return []
         piece = min(self._pieces.doubtful, key=lambda piece: piece.due)
         try:
