@@ -225,7 +225,7 @@ class _Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._peer = Peer(transport.write, transport.abort)
+        self._peer = Peer(lambda data: None if transport.is_closing() else transport.write(data), transport.abort)
         self._slave.counts["connections"] += 1
         self._slave.connected(self._peer)
 
