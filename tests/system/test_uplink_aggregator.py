@@ -14,7 +14,9 @@ from engine.uplinks import aggregator as module
 from engine.uplinks import registration
 from engine.uplinks.aggregator import AggregatorUplink
 from protocol.aggregator_messages import CancelMsg
+from protocol.engine_messages import MethodMsg
 from protocol.messages import ErrorMessage, MessageBase, ProtocolErrorMessage, SuccessMessage
+from protocol.models import Method
 from protocol.serialization import decode
 from tests.clock import Clock
 from tests.interop.small_engine import SmallEngine
@@ -206,7 +208,7 @@ async def test_a_message_beyond_the_aggregators_limit_is_left_out(
     engine = SmallEngine(FT01=0)
     async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
         await aggregator.next_types(len(GREETING))
-        uplink.put(engine.change(FT01="x" * (2**24 - 2**19)))
+        uplink.put(MethodMsg(method=Method.from_pcode("x" * (2**24 - 2**19))))
         uplink.put(engine.change(FT01=1))
         assert values_of(await aggregator.messages.get()) == {"FT01": 1}
     assert len(aggregator.connections) == 1
