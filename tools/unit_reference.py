@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engine.core.unit_table import ABSOLUTE, GAUGE, MISTAKEN, PERCENTS, PREFIXES, QUANTITIES
+from engine.core.unit_table import ABSOLUTE, GAUGE, MISTAKEN, MISTAKEN_ALONE, PERCENTS, PREFIXES, QUANTITIES
 
 PAGE = Path(__file__).parents[1] / "docs" / "reference" / "units.md"
 
@@ -62,6 +62,8 @@ def page() -> str:
     parts.append(f"\n## Prefixes\n\n{words}; `u` is read as `µ`.\n")
     parts.append("\n## Refused, because it says something else\n\n| written | why | meant |\n| --- | --- | --- |\n")
     parts += [f"| `{text}` | {why} | `{near}` |\n" for text, (why, near) in MISTAKEN.items()]
+    alone = ((text, why, f"`{near}`" if near else "") for text, (why, near) in MISTAKEN_ALONE.items())
+    parts += [f"| `{text}` alone | {why} | {meant} |\n" for text, why, meant in alone]
     parts.append("| `l/m`, `kg/m` | is by the metre | `l/min`, `kg/min` |\n| `nm3/h` | is not a unit | `Nm3/h` |\n")
     return "".join(parts)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PREFIXES = {
-    "n": ("nano", "1e-9"), "µ": ("micro", "1e-6"), "m": ("milli", "1e-3"), "c": ("centi", "1e-2"),
+    "p": ("pico", "1e-12"), "n": ("nano", "1e-9"), "µ": ("micro", "1e-6"), "m": ("milli", "1e-3"),
+    "c": ("centi", "1e-2"),
     "d": ("deci", "1e-1"), "h": ("hecto", "100"), "k": ("kilo", "1000"), "M": ("mega", "1000000"),
     "G": ("giga", "1000000000"),
 }  # fmt: skip
@@ -37,10 +38,14 @@ QUANTITIES: dict[str, tuple[Atom, ...]] = {
         Atom("‰", "1e-3", words=("permille",)),
         Atom("ppm", "1e-6", symbols=("PPM", "ppmv"), words=("ppm(v)",)),
         Atom("ppb", "1e-9", symbols=("PPB", "ppbv"), words=("ppb(v)",)),
-        Atom("count", "1", words=("counts", "cts", "pulse", "pulses", "imp", "Imp", "step", "steps", "dimensionless")),
+        Atom("count", "1", words=("counts", "cts", "pulse", "pulses", "imp", "Imp", "step", "steps",
+             "cnt", "pc", "pcs", "pieces", "Stk", "dimensionless")),
         Atom("cells", "1", words=("cell", "CFU", "cfu", "particles")),
         Atom("CV", "1", words=("column_volume",)),
+        Atom("BV", "1", words=("bed_volume",)),
         Atom("DV", "1", words=("dead_volume",)),
+        Atom("cosphi", "1", words=("cos phi", "cosφ", "PF")),
+        Atom("SG", "1"),
     ),
     "length": (
         Atom("m", "[length]", "kdcmµn", words=("metre", "metres", "meter", "meters")),
@@ -48,12 +53,12 @@ QUANTITIES: dict[str, tuple[Atom, ...]] = {
         Atom("ft", "0.3048 m", words=("foot", "feet")),
     ),
     "volume": (
-        Atom("L", "0.001 m^3", "hdcmµn", symbols=("l",), words=("litre", "litres", "liter", "liters", "ltr", "Ltr")),
+        Atom("L", "0.001 m^3", "hdcmµnp", symbols=("l",), words=("litre", "litres", "liter", "liters", "ltr", "Ltr")),
         Atom("cc", "0.000001 m^3", words=("ccm",)),
         Atom("gal", "231 in^3", words=("gallon", "gallons")),
     ),
     "mass": (
-        Atom("g", "[mass]", "kmµn", words=("gram", "grams", "gramme")),
+        Atom("g", "[mass]", "kmµnp", words=("gram", "grams", "gramme")),
         Atom("t", "1000000 g", words=("tonne", "tonnes")),
         Atom("lb", "453.59237 g", words=("lbs", "pound", "pounds")),
         Atom("oz", "28.349523125 g"),
@@ -96,14 +101,18 @@ QUANTITIES: dict[str, tuple[Atom, ...]] = {
     ),
     "amount and concentration": (
         Atom("mol", "[substance]", "kmµn", words=("mole", "moles")),
-        Atom("M", "1000 mol/m^3", "mµn", words=("molar",)),
+        Atom("M", "1000 mol/m^3", "mµnp", words=("molar",)),
         Atom("eq", "[equivalents]", "mµ", symbols=("Eq", "val")),
         Atom("IU", "[international units]", "kM", words=("I.U.", "IE", "I.E.")),
         Atom("U", "[enzyme activity]", "mk"),
+        Atom("EU", "[endotoxin units]"),
     ),
     "force and torque": (
         Atom("N", "1000 g m/s^2", "mµk", words=("newton", "newtons")),
         Atom("Nm", "N m", "mk"),
+        Atom("lbf.ft", "lbf ft", symbols=("ft-lb", "ft.lb", "ft·lb", "ft-lbf", "lb-ft")),
+        Atom("lbf.in", "lbf in", symbols=("in-lb", "in.lb", "in·lb", "in-lbf", "lb-in")),
+        Atom("dyn", "0.00001 N"),
         Atom("kgf", "9.80665 N", symbols=("kp",)),
         Atom("lbf", "4.4482216152605 N"),
     ),
@@ -124,12 +133,14 @@ QUANTITIES: dict[str, tuple[Atom, ...]] = {
     "volume of gas at normal conditions": (
         Atom("NL", "[normal volume]", "m", symbols=("Nl", "ln", "l_n", "L_n")),
         Atom("Nm3", "1000 NL", symbols=("NM3", "m3n", "m3_n", "m3(n)")),
-        Atom("Ncc", "0.001 NL", symbols=("Ncm3",)),
+        Atom("Ncc", "0.001 NL", symbols=("Ncm3", "NmL", "Nml", "mLn", "ml_n")),
+        Atom("NLPM", "NL/min", symbols=("Nlpm", "NLpm")),
+        Atom("NCCM", "Ncc/min"),
     ),
     "volume of gas at standard conditions": (
         Atom("SL", "[standard volume]", "m", symbols=("Sl", "sl", "l_s", "sL")),
         Atom("Sm3", "1000 SL", symbols=("sm3", "SM3", "m3_s", "m3(s)")),
-        Atom("scc", "0.001 SL", symbols=("Scc", "scm3", "Scm3")),
+        Atom("scc", "0.001 SL", symbols=("Scc", "scm3", "Scm3", "SmL", "Sml")),
         Atom("scf", "28.316846592 SL", symbols=("SCF",)),
         Atom("slpm", "SL/min", "m", symbols=("SLPM", "slm", "SLM", "sLpm", "sLPM")),
         Atom("slph", "SL/h", symbols=("SLPH",)),
@@ -143,7 +154,7 @@ QUANTITIES: dict[str, tuple[Atom, ...]] = {
         Atom("gph", "gal/h", symbols=("GPH",)),
         Atom("lpm", "L/min", symbols=("LPM", "Lpm")),
         Atom("lph", "L/h", symbols=("LPH", "Lph")),
-        Atom("ccm/min", "cc/min"),
+        Atom("GFD", "gal/ft^2/d", symbols=("gfd",)),
         Atom("cfm", "ft^3/min", symbols=("CFM",)),
         Atom("cfh", "ft^3/h", symbols=("CFH",)),
     ),
@@ -164,8 +175,9 @@ QUANTITIES: dict[str, tuple[Atom, ...]] = {
         Atom("hp", "745.69987158227022 W", symbols=("HP",)),
     ),
     "electricity": (
-        Atom("A", "[current]", "mµnk", words=("ampere", "amperes", "amp")),
-        Atom("V", "W/A", "mµnk", words=("volt", "volts")),
+        Atom("A", "[current]", "mµnk", symbols=("ADC", "AAC", "Adc", "Aac", "Arms", "A DC", "A AC"),
+             words=("ampere", "amperes", "amp")),
+        Atom("V", "W/A", "mµnk", symbols=("VDC", "VAC", "Vdc", "Vac", "Vrms", "V DC", "V AC"), words=("volt", "volts")),
         Atom("ohm", "V/A", "mkMG", symbols=("Ω", "Ohm", "OHM"), words=("ohms",)),
         Atom("S", "A/V", "mµn", words=("siemens",)),
         Atom("Ah", "A h", "mk"),
@@ -181,7 +193,7 @@ QUANTITIES: dict[str, tuple[Atom, ...]] = {
     "light and radiation": (
         Atom("lm", "[luminous flux]", words=("lumen",)),
         Atom("lx", "lm/m^2", "k", words=("lux",)),
-        Atom("AU", "[absorbance]", "mµ", words=("a.u.",)),
+        Atom("AU", "[absorbance]", "mµ", symbols=("Abs",), words=("a.u.",)),
         Atom("OD", "[optical density]", "m", symbols=("OD600", "O.D.")),
         Atom("RFU", "[relative signal]", symbols=("RLU", "arb.u.")),
         Atom("Bq", "[radioactivity]", "kMG"),
@@ -196,6 +208,8 @@ QUANTITIES: dict[str, tuple[Atom, ...]] = {
         Atom("°dH", "[hardness]", symbols=("dH", "degdH", "dKH", "°dKH", "°KH", "°GH")),
         Atom("°fH", "0.5603 °dH", symbols=("°TH",)),
         Atom("°Bx", "[sugar]", symbols=("Brix", "°Brix", "Bx", "brix", "degBrix", "BRIX")),
+        Atom("°Bé", "[Baumé degrees]", symbols=("°Be", "Baume")),
+        Atom("°API", "[API gravity]"),
         Atom("°P", "[extract]", symbols=("°Plato", "Plato")),
         Atom("°Oe", "[must weight]", symbols=("Oechsle", "°Oechsle")),
         Atom("PSU", "[salinity]", symbols=("psu",)),
@@ -228,6 +242,12 @@ PERCENTS: dict[str, tuple[str, ...]] = {
     "mol%": ("Mol%", "mol-%", "Mol-%", "mol %", "%mol", "% mol"),
     "%sat": ("% sat", "%Sat", "% Sat", "% sat.", "%sat.", "%DO", "% DO", "% air", "% air sat", "% air sat.", "%O2 sat"),
     "%LEL": ("% LEL", "%UEG", "% UEG"),
+    "%O2": ("% O2", "O2%"),
+    "%CO2": ("% CO2", "CO2%"),
+    "%CH4": ("% CH4",),
+    "%H2": ("% H2",),
+    "%N2": ("% N2",),
+    "%H2O": ("% H2O",),
     "%TS": ("% TS", "%DM", "% DM", "%DS", "% DS"),
 }  # fmt: skip
 """Per cents of something: each is a per cent, but none is another one."""
@@ -243,20 +263,38 @@ MISTAKEN: dict[str, tuple[str, str]] = {
     "nl": ("may be nanolitres (nL) or normal litres (NL)", "nL"),
     "Mbar": ("is a million bar", "mbar"),
     "kg/cm2": ("is a mass per area", "kgf/cm2"),
+    "kg/cm2g": ("is a mass per area", "kgf/cm2g"),
     "kg/cm^2": ("is a mass per area", "kgf/cm2"),
 }
 """What people write from habit, and what they mean: what is wrong with it, and the unit that is likely."""
+MISTAKEN_ALONE: dict[str, tuple[str, str]] = {
+    "S": ("is the siemens, a conductance", "s"),
+    "a": ("is a year", "A"),
+    "N/A": ("says that there is no unit", ""),
+    "n/a": ("says that there is no unit", ""),
+    "none": ("says that there is no unit", ""),
+    "None": ("says that there is no unit", ""),
+    "W/mK": ("leaves open whether it is by metre and kelvin", "W/m/K"),
+    "lb/in2": ("is a mass per area", "psi"),
+    "lb/in^2": ("is a mass per area", "psi"),
+    "lbs/in2": ("is a mass per area", "psi"),
+    "lb/ft2": ("is a mass per area", "lbf/ft2"),
+}
+"""The same of texts that are right as parts of others: S/cm is a unit. "" is meant where there is none."""
 
-# What an instrument or a balance may come to: one of the first, alone or by one of the second.
+# What an instrument or a balance may come to: one of the first, alone or by one of the second, or one of the others.
 MEASURED = (
-    "", "m", "m2", "L", "g", "s", "Hz", "K", "mol", "eq", "IU", "U", "N", "J", "Pa", "barg", "NL", "SL", "W",
-    "A", "V", "ohm", "S", "Ah", "µF", "mH", "mT", "lm", "lx", "AU", "OD", "RFU", "Bq", "Sv", "pH", "NTU", "EBC",
-    "ASBC", "Hazen", "°dH", "°Bx", "°P", "°Oe", "PSU", "dB", "dBA", "dBm", "Pa s", "ohm m", "m/s2", "m3/m2",
+    "", "m", "m2", "L", "g", "s", "K", "mol", "eq", "IU", "EU", "U", "N", "J", "Pa", "barg", "NL", "SL", "W", "A", "V",
+    "ohm", "S", "Ah", "lm", "lx", "AU", "OD", "RFU", "Bq", "Sv", "pH", "NTU", "EBC", "Hazen", "°dH", "°Bx", "°P", "PSU",
+    "dB",
 )  # fmt: skip
-PER = (
-    "", "s", "s2", "L", "L s", "g", "g s", "m2", "m2 s", "m2 s Pa", "m2 Pa", "Pa", "Pa s", "K", "g K", "L K", "m2 K",
-    "s K", "mol", "mol s", "mol K", "m2 mol", "W", "J", "A", "V", "U", "IU", "Hz", "AU", "OD", "pH", "barg", "NL", "SL",
-    "N", "m2 s mol",
+PER = ("", "s", "L", "L s", "g", "g s", "m2", "m2 s")
+OF_OTHERS = (
+    "Pa s", "Pa s/L", "ohm m", "m/s2", "m2/s", "L/h/bar", "NL/s/Pa", "SL/s/Pa", "LMH/bar", "mol/s/m2/Pa",
+    "1/Pa", "L/Pa", "g/Pa", "W/m2/K", "W/m/K", "W/K", "K/W", "m2 K/W", "J/K", "J/g/K", "J/L/K", "J/mol", "J/mol/K",
+    "g/mol", "L/mol", "L/mol/m", "1/mol", "U/mol", "mol/J", "g/J", "L/J", "NL/J", "SL/J", "J/NL", "J/SL", "g/NL",
+    "g/SL", "mol/NL", "L/NL", "V/pH", "V/K", "A/K", "ohm/K", "Pa/K", "1/K", "AU/K", "A/V", "A/W", "V/W", "A/Pa",
+    "V/Pa", "L/V", "Pa/V", "K/V", "g/V", "Hz/V", "Pa/A", "K/A", "L/s/A", "L/s/V", "K s", "L/U", "g/U", "lm/W", "m/s/V",
 )  # fmt: skip
 PER_LENGTH = ("", "m", "N", "S", "V", "W", "K", "Pa", "AU", "OD", "A", "ohm", "W/K", "J/s/K", "Hz", "L/mol", "dB")
 """What may be given by length; all else by m is meant by min: litres per metre are litres per minute."""

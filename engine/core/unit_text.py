@@ -25,8 +25,10 @@ _LOOK_ALIKES = {
 _RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _PART = re.compile(r"[·./()]|\^-?[0-9]+(?:\.[0-9]+)?|[^\s·./()^]+|\^")
 _POWER = re.compile(r"([^0-9+-]+)(-?[0-9]+)")
-_GAUGE_MARKS = ("g", "(g)", " g", " (g)", "_g", "(G)", " (gauge)", " gauge", "ü", "(ü)", "rel", " rel", "(rel)")
-_ABSOLUTE_MARKS = ("a", "(a)", " a", " (a)", "_a", "(A)", " abs", "(abs)", " abs.", "abs", " (abs)", "d", "(d)")
+_GAUGE_MARKS = ("g", "G", "(g)", " g", " (g)", "_g", "(G)", " (gauge)", " gauge", "ü", "(ü)", "rel", " rel", "(rel)")
+_ABSOLUTE_MARKS = (
+    "a", "A", "(a)", " a", " (a)", "_a", "(A)", " abs", "(abs)", " abs.", "abs", " (abs)", "d", "D", "(d)",
+)  # fmt: skip
 _PLAIN = ("", "1", "-", "--", "[-]", "(-)")
 
 Powers = tuple[tuple[str, Fraction], ...]
@@ -93,6 +95,9 @@ def spellings() -> dict[str, UnitText]:
     for name in GAUGE:
         for mark in _GAUGE_MARKS:
             found.setdefault(name + mark, found[gauge_of(name)])
+    for name in ("psi", "bar"):
+        found[name.upper() + "A"] = found[name.upper() + "D"] = found[name]
+        found[name.upper() + "G"] = found[gauge_of(name)]
     return found
 
 
@@ -170,6 +175,11 @@ class _Reader:
         if (mistaken := MISTAKEN.get(part)) is not None:
             near = re.sub(rf"(?<!\w){re.escape(part)}(?!\w)", mistaken[1], self._text)
             raise UnitError(f"{part!r} in {self._text!r} {mistaken[0]}", near)
+        if part == "mK" and sign < 0:  # W/mK is by metre and kelvin
+            raise UnitError(f"{self._text!r} is by a thousandth of a kelvin", self._text.replace("/mK", "/m/K"))
+        if part == "S" and sign < 0:
+            near = re.sub(r"/ ?S\b", "/s", self._text)
+            raise UnitError(f"{self._text!r} is by the siemens, a conductance", near)
         unit, power = self._raised(part)
         for name, each in unit.powers:
             self._powers[name] = self._powers.get(name, Fraction(0)) + sign * power * each

@@ -10,8 +10,20 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cache, lru_cache
 
-from engine.core.unit_table import ANGLES, DIFFERENCES, GAUGE, MEASURED, NAMED, PER, PER_LENGTH, PREFIXES, ZEROS
-from engine.core.unit_text import Powers, UnitError, UnitText, atoms, gauge_of, read_unit
+from engine.core.unit_table import (
+    ANGLES,
+    DIFFERENCES,
+    GAUGE,
+    MEASURED,
+    MISTAKEN_ALONE,
+    NAMED,
+    OF_OTHERS,
+    PER,
+    PER_LENGTH,
+    PREFIXES,
+    ZEROS,
+)
+from engine.core.unit_text import MAX_LENGTH, Powers, UnitError, UnitText, atoms, gauge_of, read_unit, tidied
 
 Dimensions = frozenset[tuple[str, Fraction]]
 """{("[length]", 3), ("[time]", -1)}"""
@@ -152,7 +164,8 @@ def _plausible() -> frozenset[Dimensions]:
     """The dimensions that something may have which is measured, weighed or computed in a lab."""
     per = [_measure(read_unit(text).powers).dimensions for text in PER]
     measured = [_measure(read_unit(text).powers).dimensions for text in MEASURED]
-    return frozenset(_quotient(one, other) for one in measured for other in per) | _by_length()
+    others = (_measure(read_unit(text).powers).dimensions for text in OF_OTHERS)
+    return frozenset(_quotient(one, other) for one in measured for other in per) | _by_length() | frozenset(others)
 
 
 @cache
@@ -180,6 +193,8 @@ def _is_plausible(found: UnitText) -> bool:
 @lru_cache(maxsize=1000)
 def read(text: str) -> Unit:
     """Read a unit. Raises `UnitError` for one that is not known, and for one that nobody in a lab means."""
+    if len(text) <= MAX_LENGTH and (mistaken := MISTAKEN_ALONE.get(tidied(text))) is not None:
+        raise UnitError(f"{text!r} {mistaken[0]}", mistaken[1])
     found = read_unit(text)
     powers = found.powers if len(found.powers) == 1 else _differences(found.powers)
     unit = Unit(powers, text, found.flavour)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -10,6 +9,7 @@ from functools import lru_cache
 from engine.core import units
 from engine.core.unit_text import MAX_LENGTH
 from engine.core.units import Unit, UnitError, unit_key
+from engine.uod import unit_hints
 
 __all__ = [
     "OTHERS",
@@ -85,18 +85,16 @@ def parse_unit(text: str | None) -> Unit:
     try:
         return units.read(text or "")
     except UnitError as error:
-        raise UnitError(str(error), error.near or nearest_unit((text or "")[:MAX_LENGTH])) from error
+        near = error.near
+        if near is None or (near and not unit_hints.is_unit(near)):
+            near = nearest_unit((text or "")[:MAX_LENGTH])
+        raise UnitError(str(error), near or None) from error
 
 
 @lru_cache(maxsize=1000)
 def nearest_unit(text: str) -> str | None:
-    """The known unit whose spelling comes nearest, letter case last."""
-    known = [unit for quantity in QUANTITIES for unit in quantity] + list(OTHERS)
-    folded = {unit.casefold(): unit for unit in reversed(known)}
-    if text.casefold() in folded:
-        return folded[text.casefold()]
-    near = difflib.get_close_matches(text.casefold(), folded, 1, 0.5)
-    return folded[near[0]] if near else None
+    """The known unit that is probably meant; None where none is near."""
+    return unit_hints.nearest_unit(text, [unit for quantity in QUANTITIES for unit in quantity] + list(OTHERS))
 
 
 def conversion(source: str | None, target: str | None) -> Conversion:
