@@ -15,7 +15,7 @@ READY := $(VENV)/.ready
 PIP   := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo skid test unit soak crash attack check lint types imports format interop bench bench-env docs lock clean
+.PHONY: help env demo skid test unit matching soak crash attack check lint types imports format interop bench bench-env docs lock clean
 
 help: ## List every target
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ test: $(READY) ## Run the unit and system tests with coverage
 
 unit: $(READY) ## Run the unit tests only (no sockets, seconds)
 	@$(BIN)/python -m pytest tests/unit $(ARGS)
+
+matching: $(READY) ## Read a million Modbus blocks from lines that spoil, double and delay responses (minutes)
+	@SKIDLINK_MATCHING_READINGS=1000000 $(BIN)/python -m pytest tests/unit/test_modbus_matching.py $(ARGS)
 
 interop: $(READY) ## Test against the real Open Pectus aggregator (needs Python 3.12 or 3.13 for its environment)
 	@$(BIN)/python -m pytest tests/interop $(ARGS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 
 from drivers.modbus.device import Device
@@ -19,6 +19,7 @@ class Batch:
         "brief",
         "device",
         "done",
+        "doubts",
         "heard",
         "once",
         "pause",
@@ -55,6 +56,8 @@ class Batch:
         self.attempts = [0] * (len(requests) - doubtful) + [attempt.retries] * doubtful
         self.plain: dict[int, Request] = {}
         """The places of requests to be sent as they are, and their wider forms, which had no answer."""
+        self.doubts: Counter[int] = Counter()
+        """place -> how often its answer was in doubt"""
         self.unanswered = len(requests)
         self.unheard: list[int] = []
         """The places of requests that have had no answer, repeats included."""

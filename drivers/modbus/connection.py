@@ -11,6 +11,7 @@ Rules of this file:
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -34,6 +35,8 @@ from drivers.modbus.pdu import (
 from drivers.modbus.transactions import Transaction, Transactions
 from drivers.modbus.widening import narrowed
 
+MOST_DOUBTS = 2
+"""How often a request is sent again as its answer was in doubt, beside its retries."""
 BUSY_PAUSE_S = 0.05
 """How long a device that says it is busy is left alone."""
 BUSY = frozenset({DEVICE_BUSY})
@@ -79,9 +82,12 @@ class LostError(LinkError):
 class Connection(asyncio.BufferedProtocol):
     """One open connection. Knows what it sent; forgets it all when it is closed."""
 
-    def __init__(self, counters: LinkCounters, frames: Frames, pace: Pace, *, numbered: bool) -> None:
-        """`numbered`: False where it is known that the other side does not repeat transaction ids."""
-        self.transactions = Transactions(counters, numbered=numbered and frames.numbered)
+    def __init__(
+        self, counters: LinkCounters, frames: Frames, pace: Pace, *, numbered: bool, last_number: int = 0
+    ) -> None:
+        """`numbered`: False where it is known that the other side does not repeat transaction ids. `last_number`: that
+        of the connection before."""
+        self.transactions = Transactions(counters, numbered=numbered and frames.numbered, last_number=last_number)
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._counters = counters
@@ -176,6 +182,11 @@ class Connection(asyncio.BufferedProtocol):
         self.has_delivered = True
         if batch.pause:
             self.hold(batch.pause)
+        if reply is Flaw.COPY and not batch.once and batch.doubts[transaction.slot] <= batch.retries + MOST_DOUBTS:
+            batch.doubts[transaction.slot] += 1
+            if not transaction.is_probe:
+                batch.waiting.appendleft(transaction.slot)
+            return
         if transaction.is_probe:
             if not isinstance(reply, bytes):
                 # It could be the late answer to something else: all there is left is to let the time pass for one.
@@ -190,7 +201,7 @@ class Connection(asyncio.BufferedProtocol):
                 return
             reply = narrow
         elif batch.plain and slot in batch.plain and isinstance(reply, bytes):
-            batch.device.widening.unanswered(batch.plain.pop(slot))
+            batch.device.widening.unanswered(batch.plain.pop(slot), transaction.request)
         if not isinstance(reply, bytes):
             busy = isinstance(reply, Refusal) and reply.code in (BUSY if batch.once else BUSY_READING)
             if (busy or (isinstance(reply, Flaw) and not batch.once)) and self._repeat(batch, slot):
@@ -208,14 +219,16 @@ class Connection(asyncio.BufferedProtocol):
         """What the answer to a wider form of a request says to the request; None where it has to be sent again."""
         wide, slot = transaction.request, transaction.slot
         if isinstance(reply, bytes):
-            batch.device.widening.answered(wide)
+            batch.device.widening.answered(wide, batch.requests[slot])
             return narrowed(reply, wide, batch.requests[slot])
         if isinstance(reply, Flaw):
+            if reply is Flaw.COPY or batch.device.widening.is_known(wide, batch.requests[slot]):
+                return reply
             batch.plain[slot] = wide
             return None
         if reply.code in PASSING:
             return reply
-        batch.device.widening.refused(wide)
+        batch.device.widening.refused(wide, batch.requests[slot])
         return None
 
     @staticmethod
@@ -274,8 +287,11 @@ class Connection(asyncio.BufferedProtocol):
         """What to send for a request whose answer is known by its form alone, and whether that is a probe."""
         request, device, transactions = batch.requests[slot], batch.device, self.transactions
         device_id = device.options.device_id
-        if slot not in batch.plain and transactions.is_like_last(device_id, request):
-            request = device.widening.of(request) or request
+        if slot not in batch.plain:
+            mistakable = transactions.mistakable(device_id, request, now)
+            if batch.doubts[slot]:
+                mistakable[request.echo] = math.inf
+            request = device.widening.of(request, mistakable)
         probe = transactions.probe(device_id, request, now)
         return (request, False) if probe is None else (probe, True)
 
@@ -316,6 +332,7 @@ class Connection(asyncio.BufferedProtocol):
                 transaction.is_probe
                 or transaction.request is batch.requests[transaction.slot]
                 or (batch.brief and not batch.heard)
+                or batch.device.widening.is_known(transaction.request, batch.requests[transaction.slot])
             ):
                 batch.plain[transaction.slot] = transaction.request
                 batch.waiting.appendleft(transaction.slot)

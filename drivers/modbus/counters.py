@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from drivers.modbus.pdu import EXCEPTION_NAMES
 
 _COUNTED = (
-    "requests", "repeats", "replies", "bytes_sent", "bytes_received", "late", "short", "wrong", "timeouts", "silences",
+    "requests", "repeats", "replies", "bytes_sent", "bytes_received", "late", "short", "wrong", "doubtful", "timeouts",
+    "silences",
 )  # fmt: skip
 _SHARES = {"round_trip_p50_ms": 0.5, "round_trip_p99_ms": 0.99}
 """name -> the share of the last round trips that ended within it"""
@@ -34,6 +35,8 @@ class DeviceCounters:
     """Answers with less data than asked for."""
     wrong: int = 0
     """Answers refused for any other flaw."""
+    doubtful: int = 0
+    """Answers that may have been earlier ones come once more; what they answered was asked for again."""
     timeouts: int = 0
     silences: int = 0
     """How often it was given up, after which its caller lets it rest (demotion)."""

@@ -44,6 +44,10 @@ class Link:
         self._is_told_of_ends = False
         self._numbered = True
         """Whether answers have borne transaction ids so far."""
+        self._other_id: int | None = None
+        """Another device id than was asked last, with which a response has come meanwhile."""
+        self._last_number = 0
+        """The last transaction id: it goes on over reconnects, as some gateways bring what the old one was owed."""
 
     async def open(self) -> None:
         """Connect. Raises `LinkError`."""
@@ -68,7 +72,9 @@ class Link:
     def _connection_made(self) -> Connection:
         frames = self._wire.frames(self.counters)
         self._numbered = self._numbered and frames.numbered
-        return Connection(self.counters, frames, self._wire.pace, numbered=self._numbered)
+        return Connection(
+            self.counters, frames, self._wire.pace, numbered=self._numbered, last_number=self._last_number
+        )
 
     @property
     def lost(self) -> bool:
@@ -79,6 +85,7 @@ class Link:
         """Disconnect; does nothing when there is no connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
+            self._last_number = connection.transactions.last_number
             await connection.close()
 
     async def exchange(
@@ -212,16 +219,26 @@ class Link:
     def _silence(self, device: Device, tries: int) -> str:
         options = device.options
         asked = "" if tries == 1 else f", asked {tries} times"
+        came = "" if self._other_id is None else f" (a response with device_id {self._other_id} came meanwhile)"
         return (
             f"{device.name} (device_id {options.device_id} on {self.name}) does not answer within "
-            f"{options.timeout_ms} ms{asked}: check that it is on, its device_id and its timeout_ms"
+            f"{options.timeout_ms} ms{asked}: check that it is on, its device_id{came} and its timeout_ms"
+        )
+
+    def imposture(self, device: Device) -> str:
+        """Says what is wrong with a device that has just answered as another one, and what to do."""
+        asked, came = device.options.device_id, self._other_id
+        return (
+            f"{device.name} on {self.name} was asked as device_id {asked} and its responses bear device_id {came}: set "
+            f"device_id: {came} if this is the right device; behind a gateway, check which devices it has"
         )
 
     def _note_numbers(self, connection: Connection) -> None:
-        """Remember over reconnects that a device answers without its request's transaction id, and say so once."""
-        if self._numbered and not connection.transactions.numbered:
-            self._numbered = False
+        """Remember over reconnects whether answers bear the transaction ids of their requests, and say so once."""
+        numbered, self._other_id = connection.transactions.numbered, connection.transactions.other_id
+        if self._numbered and not numbered:
             log.warning(
                 "%s answers with transaction id 0: one request at a time is sent from now on; set max_in_flight: 1",
                 self.name,
             )
+        self._numbered = numbered

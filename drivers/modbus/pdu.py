@@ -101,6 +101,7 @@ class Flaw(StrEnum):
     FUNCTION = "the device answers with another function than was asked for"
     ECHO = "the device's answer does not repeat what was asked for"
     DEVICE_ID = "the answer bears another device_id than was asked"
+    COPY = "the answer may be that to an earlier request, which the line has brought once more"
 
 
 Reply = bytes | Refusal | Flaw
@@ -187,6 +188,11 @@ def read(table: Table, address: int, count: int) -> Request:
 
 
 _TABLES = {function: table for table, function in READ_FUNCTIONS.items()}
+
+
+def is_read(request: Request) -> bool:
+    """Whether a request asks for registers or bits."""
+    return request.pdu[0] in _TABLES
 
 
 def place_of(request: Request) -> tuple[Table, int, int]:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from drivers.contract import Image, Quality
+from drivers.contract import DeviceError, Image, Quality
 from drivers.modbus.codec import compact
 from drivers.modbus.connection import PASSING, LostError
 from drivers.modbus.device import Device
@@ -157,6 +157,8 @@ class GroupReading:
             return []
         requests = [piece.block.request for piece in pieces]
         replies = await self._link.exchange(self._device, requests, doubtful=doubtful, yields=True)
+        if all(reply is Flaw.DEVICE_ID for reply in replies):
+            raise DeviceError(self._link.imposture(self._device))
         for piece, reply in zip(pieces, replies, strict=True):
             self._keep(piece, reply)
         return replies

@@ -3,34 +3,51 @@
 Rules of this file:
 
 * Where answers bear a transaction id, an answer is given to a request only by it, and only when device id, function,
-  length and echo agree.
-* A request that was given up leaves a debt: its answer may still come, and is then counted and dropped. Its transaction
-  id is not used again while the debt stands.
+  length and echo agree. Once one has come, one without an id is a stray.
+* A request that was given up leaves a debt: its answer may still come, and is then counted and dropped. So does one
+  that got another answer, an exception among them: gateways pass on late what they have already excused. Its
+  transaction id is not used again while the debt stands.
 * Serial lines have no transaction ids, and some devices answer every request with transaction id 0. Then one request
-  alone is open, and what could also be the answer to a debt pays that debt. So what is in doubt is dropped, never
-  guessed.
-* A device answers in the order in which it was asked. So an answer that can only be that to the open request settles
-  all that was owed before it, and before a request that a debt could be mistaken for comes one that none can be: the
-  request of `probe`.
-* Where answers bear no transaction id and one has come that nobody waited for, the line brings answers twice: for some
-  time every answer of that device is reckoned with once more, as a debt. The first one that comes twice is known by
-  its length: `is_like_last` says where the next request must have another one. An answer that equals the last one of
-  its device, byte for byte, may be that one once more: it settles no debt, and pays none for good.
+  alone is open, and it is sent in a form that is as long as nothing that is owed, where there is one (`mistakable`).
+  What could also be the answer to a debt pays that debt. So what is in doubt is dropped, never guessed.
+* A device answers in the order in which it was asked. So what was owed before a request that has been answered is not
+  expected any more (it is settled), and where no other form helps, a request that can be mistaken for nothing goes
+  first: that of `probe`. A line that lets answers overtake each other breaks this rule; what is settled is reckoned
+  with where the form of a request can be chosen.
+* An answer that comes twice is known by its bytes (`heard`). The request is then asked once more, in another form or
+  as it was: the same answer twice is believed.
 * The one question that may be answered by what is late is the same question of the same exchange, repeated.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from drivers.modbus.counters import DeviceCounters, LinkCounters
 from drivers.modbus.frames import Frame, FramingError
-from drivers.modbus.pdu import Flaw, Refusal, Reply, Request, place_of, read
+from drivers.modbus.heard import Heard
+from drivers.modbus.pdu import (
+    ILLEGAL_DATA_ADDRESS,
+    ILLEGAL_DATA_VALUE,
+    ILLEGAL_FUNCTION,
+    Flaw,
+    Refusal,
+    Reply,
+    Request,
+    is_read,
+    place_of,
+    read,
+)
 
 DEBT_LIFETIME_S = 60.0
 """How long the answer to a request that was given up is still reckoned with when answers bear no transaction id."""
+SETTLED_LIFETIME_S = 5.0
+"""The same where it would have come already, if all answers came in order."""
 MAX_DEBTS = 4096
+DEFINITE = frozenset({ILLEGAL_FUNCTION, ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE})
+"""The exceptions that say that a place cannot be read."""
 
 
 @dataclass(slots=True)
@@ -47,31 +64,58 @@ class Transaction:
     exchange: int
     """Which of the caller's lists it belongs to."""
     is_probe: bool = False
-    is_answered: bool = False
-    """Its answer has come, and may come again."""
+    is_ambiguous: bool = False
+    """Its answer may have been that to an earlier request, so that its own is yet to come."""
 
     def is_repeat_of(self, other: Transaction) -> bool:
         """Whether an answer to either is one to the other."""
         return self.exchange == other.exchange and self.request.pdu == other.request.pdu
 
 
+@dataclass(slots=True)
+class _Debt:
+    """An answer that may still come."""
+
+    transaction: Transaction
+    since: float
+    until: float
+    """When it is not reckoned with any more, where answers bear no transaction id."""
+    is_settled: bool = False
+    """It would have come by now, if all answers came in order."""
+
+    def settle(self, now: float) -> None:
+        """Expect it no more, as far as the order of answers tells."""
+        if not self.is_settled:
+            self.is_settled = True
+            self.until = min(self.until, now + SETTLED_LIFETIME_S)
+
+
 class Transactions:
     """The open requests of one connection, oldest first, and the answers that it still owes."""
 
-    __slots__ = ("_answered", "_counters", "_debts", "_doubling", "_exchange", "_last", "_open", "numbered")
+    __slots__ = (
+        "_counters", "_debts", "_doubted", "_exchange", "_heard", "_last_answered", "_open", "_proven", "last_number",
+        "numbered", "other_id",
+    )  # fmt: skip
 
-    def __init__(self, counters: LinkCounters, *, numbered: bool = True) -> None:
+    def __init__(self, counters: LinkCounters, *, numbered: bool = True, last_number: int = 0) -> None:
+        """`last_number`: that of the connection before, whose answers some gateways pass on."""
         self._counters = counters
         self._open: dict[int, Transaction] = {}
-        self._debts: dict[int, tuple[float, Transaction]] = {}
-        self._doubling: dict[int, float] = {}
-        """device id -> until when its answers are reckoned with twice"""
-        self._answered: dict[int, tuple[Request, bytes]] = {}
-        """device id -> the request that it answered last, and the answer"""
-        self._last = 0
+        self._debts: dict[int, _Debt] = {}
+        self._heard = Heard()
+        self._last_answered: dict[int, Request] = {}
+        """device id -> the request that it answered last"""
+        self._doubted: tuple[int, bytes, bytes] | None = None
+        """The last answer that was in doubt, behind its exchange and its request."""
         self._exchange = 0
+        self._proven = False
+        """An answer has borne the transaction id of its request."""
+        self.last_number = last_number
+        self.other_id: int | None = None
+        """Another device id than was asked, with which an answer has come in this exchange."""
         self.numbered = numbered
-        """Whether answers bear transaction ids; else only one request may be open at a time."""
+        """Whether answers bear transaction ids, as far as is known; else only one request may be open at a time."""
 
     def __len__(self) -> int:
         return len(self._open)
@@ -82,6 +126,7 @@ class Transactions:
     def new_exchange(self) -> None:
         """Begin another list of requests: what is owed to those before is no answer to these."""
         self._exchange += 1
+        self.other_id = None
 
     def begin(
         self,
@@ -93,10 +138,10 @@ class Transactions:
         is_probe: bool = False,
     ) -> Transaction:
         """Open a transaction under an id that nothing else can be answered with."""
-        number = self._last % 0xFFFF + 1
+        number = self.last_number % 0xFFFF + 1
         while number in self._open or number in self._debts:
             number = number % 0xFFFF + 1
-        self._last = number
+        self.last_number = number
         transaction = Transaction(number, device_id, request, slot, now, counters, self._exchange, is_probe)
         self._open[number] = transaction
         return transaction
@@ -111,60 +156,68 @@ class Transactions:
         for transaction in list(self._open.values()):
             self.give_up(transaction, now)
 
+    def mistakable(self, device_id: int, request: Request, now: float) -> dict[bytes, float]:
+        """How answers begin that may come and belong to other requests: echo -> when the last of these was given up.
+
+        What could come first, as all answers come in order, has an infinite time. Empty where the request is not as
+        long as any of them.
+        """
+        last = self._last_answered.get(device_id)
+        echoes = {} if last is None or last.pdu == request.pdu else {last.echo: 0.0}
+        for debt in self._owed(device_id, now):
+            if not self._is_repeated(debt.transaction, request):
+                echo = debt.transaction.request.echo
+                echoes[echo] = max(echoes.get(echo, 0.0), debt.since if debt.is_settled else math.inf)
+        return echoes if request.echo in echoes else {}
+
     def probe(self, device_id: int, request: Request, now: float) -> Request | None:
         """The request to send before this one, as a debt of the device could be taken for its answer; or None."""
         if not self._debts:
             return None
-        owed = [debt.request for debt in self._owed(device_id, now) if not self._is_repeated(debt, request)]
-        if all(debt.echo != request.echo for debt in owed):
+        owed = [debt for debt in self._owed(device_id, now) if not self._is_repeated(debt.transaction, request)]
+        if all(debt.is_settled or debt.transaction.request.echo != request.echo for debt in owed):
             return None
-        answered = self._answered.get(device_id)
-        return _unlike(owed if answered is None else [answered[0], *owed])
-
-    def is_like_last(self, device_id: int, request: Request) -> bool:
-        """Whether the last answer of a device, come once more, could be taken for the answer to this request."""
-        answered = self._answered.get(device_id)
-        return answered is not None and answered[0].echo == request.echo and answered[0].pdu != request.pdu
+        last = self._last_answered.get(device_id)
+        return _unlike([*([] if last is None else [last]), *(debt.transaction.request for debt in owed)])
 
     def forget(self, device_id: int) -> None:
         """Reckon with no late answer of a device any longer."""
-        self._debts = {number: debt for number, debt in self._debts.items() if debt[1].device_id != device_id}
+        self._debts = {number: debt for number, debt in self._debts.items() if debt.transaction.device_id != device_id}
 
     def answered(self, number: int, device_id: int, pdu: bytes, now: float) -> tuple[Transaction, Reply] | None:
         """Find the request that an answer belongs to; None for one that is late or that nobody asked for.
 
         Raises `FramingError` when answers cannot be told apart.
         """
-        transaction = self._open.pop(number, None)
-        if transaction is None:
-            if number == 0:
-                transaction = self._answered_without_number(device_id, pdu, now)
-            elif (debt := self._debts.pop(number, None)) is not None:
-                debt[1].counters.late += 1
-            else:
-                self._counters.unasked += 1
-            if transaction is None:
-                return None
+        is_other = any(transaction.device_id != device_id for transaction in self._open.values())
+        found = self._by_number(number) if number else self._without_number(device_id, pdu, now)
+        if found is None:
+            if is_other and not number:
+                self.other_id = device_id
+            return None
+        transaction, doubt = found
+        if device_id != transaction.device_id:
+            self.other_id = device_id
         counters = transaction.counters
         reply = transaction.request.check(pdu) if device_id == transaction.device_id else Flaw.DEVICE_ID
+        if number and not isinstance(reply, Flaw):
+            self._proven = self.numbered = True
+        if doubt is not None:
+            counters.doubtful += 1
+            self._owe(transaction, now)
+            return transaction, doubt
+        if not isinstance(reply, Flaw):
+            counters.round_trips.append(now - transaction.sent)
+            if not self.numbered:
+                self._believe(transaction, pdu, now)
         if isinstance(reply, bytes):
             counters.replies += 1
-            counters.round_trips.append(now - transaction.sent)
-            comes_again = self._doubles(device_id, now)
-            if not self.numbered:
-                if self._debts and self._is_copy(device_id, pdu):
-                    comes_again = True  # as it may be the last answer once more
-                elif self._debts:
-                    self._settle(transaction)
-                self._answered[device_id] = transaction.request, pdu
-            if comes_again:
-                transaction.is_answered = True
+            if transaction.is_ambiguous:
                 self._owe(transaction, now)
         elif isinstance(reply, Refusal):
-            if not self.numbered:
-                self._answered[device_id] = transaction.request, pdu
             counters.exceptions[reply.code] += 1
-            counters.round_trips.append(now - transaction.sent)
+            if not self.numbered and self._is_excuse(transaction, reply):
+                self._owe(transaction, now, is_excused=True)
         else:
             if reply is Flaw.SHORT:
                 counters.short += 1
@@ -173,89 +226,135 @@ class Transactions:
             self._owe(transaction, now)  # this was another's answer: its own may still come
         return transaction, reply
 
-    def _owe(self, transaction: Transaction, now: float) -> None:
-        self._debts[transaction.number] = (now, transaction)
+    def undoubted(self, frames: list[Frame], now: float) -> list[Frame]:
+        """Frames that came together, without those of which any could be the one answer that is due.
+
+        For answers that bear no transaction id: a second answer to the request before, and this one's own, for one. The
+        second one is left out where it is known; else all of them are.
+        """
+        is_open = next(iter(self._open.values()), None)
+        if is_open is None or any(not debt.is_settled for debt in self._owed(is_open.device_id, now)):
+            return frames
+        device_id, check = is_open.device_id, is_open.request.check
+        due = [frame for frame in frames if frame[1] == device_id and not isinstance(check(frame[2]), Flaw)]
+        known = [frame for frame in due if self._heard.is_doubtful(device_id, frame[2], is_open.request, now)]
+        fresh = [frame for frame in due if frame not in known]
+        if all(frame == due[0] for frame in due):
+            return frames
+        self._counters.unasked += len(known)
+        if not all(frame == fresh[0] for frame in fresh):
+            known += fresh
+            for frame in fresh:
+                self._stray(device_id, frame[2], now)
+        return [frame for frame in frames if frame not in known]
+
+    def _owe(self, transaction: Transaction, now: float, *, is_excused: bool = False) -> None:
+        debt = self._debts[transaction.number] = _Debt(transaction, now, now + DEBT_LIFETIME_S)
+        if is_excused:
+            debt.settle(now)
         if len(self._debts) > MAX_DEBTS:
             del self._debts[next(iter(self._debts))]
 
-    def _owed(self, device_id: int, now: float) -> list[Transaction]:
+    def _owed(self, device_id: int, now: float) -> list[_Debt]:
         """What a device may still answer, the oldest first."""
-        return [
-            transaction
-            for since, transaction in self._debts.values()
-            if transaction.device_id == device_id and now - since < DEBT_LIFETIME_S
-        ]
+        if not self._debts:
+            return []
+        return [debt for debt in self._debts.values() if debt.transaction.device_id == device_id and now < debt.until]
 
     def _is_repeated(self, debt: Transaction, request: Request) -> bool:
         return debt.exchange == self._exchange and debt.request.pdu == request.pdu
 
-    def _answered_without_number(self, device_id: int, pdu: bytes, now: float) -> Transaction | None:
-        """The one request that an answer without a transaction id can only belong to."""
-        self.numbered = False
-        if len(self._open) > 1:
-            raise FramingError("the device answers with transaction id 0 while several requests are open")
-        owed = [debt for debt in self._owed(device_id, now) if not isinstance(debt.request.check(pdu), Flaw)]
-        is_open = next(iter(self._open.values()), None)
-        if is_open is not None and is_open.device_id == device_id:
-            owed = [debt for debt in owed if not debt.is_repeat_of(is_open)]
-            fits = not isinstance(is_open.request.check(pdu), Flaw)
-            if not owed and (fits or not self._is_copy(device_id, pdu)):
-                del self._open[is_open.number]
-                return is_open
-        if owed and not owed[0].is_answered:
-            owed[0].counters.late += 1
-            if self._is_copy(device_id, pdu):
-                return None  # or it is the last answer once more, and what is owed may still come
-            self._answered[device_id] = owed[0].request, pdu
-            if self._doubles(device_id, now):
-                owed[0].is_answered = True
-            else:
-                del self._debts[owed[0].number]
-            return None
-        if owed:
-            del self._debts[owed[0].number]
-            self._answered[device_id] = owed[0].request, pdu
-        if owed and pdu[0] & 0x80:  # any request can have this answer, so it is no sign of another one that came twice
-            self._counters.unasked += 1
+    def _by_number(self, number: int) -> tuple[Transaction, None] | None:
+        """The request with the transaction id of an answer."""
+        transaction = self._open.pop(number, None)
+        if transaction is not None:
+            return transaction, None
+        if (debt := self._debts.pop(number, None)) is not None:
+            debt.transaction.counters.late += 1
         else:
-            self._unasked(device_id, now)
+            self._counters.unasked += 1
         return None
 
-    def _is_copy(self, device_id: int, pdu: bytes) -> bool:
-        """Whether an answer can be the last one of a device once more."""
-        answered = self._answered.get(device_id)
-        return answered is not None and answered[1] == pdu
-
-    def _doubles(self, device_id: int, now: float) -> bool:
-        return bool(self._doubling) and now < self._doubling.get(device_id, 0.0)
-
-    def _unasked(self, device_id: int, now: float) -> None:
-        self._counters.unasked += 1
-        self._doubling[device_id] = now + DEBT_LIFETIME_S
-
-    def undoubted(self, frames: list[Frame], now: float) -> list[Frame]:
-        """Frames that came together, without those of which any could be the one answer that is due.
-
-        For answers that bear no transaction id: a second answer to the request before, and this one's own, for one.
-        """
+    def _without_number(self, device_id: int, pdu: bytes, now: float) -> tuple[Transaction, Flaw | None] | None:
+        """The one request that an answer without a transaction id can belong to, and whether that is in doubt."""
         is_open = next(iter(self._open.values()), None)
-        if is_open is None or self._owed(is_open.device_id, now):
-            return frames
-        device_id, check = is_open.device_id, is_open.request.check
-        due = [frame for frame in frames if frame[1] == device_id and not isinstance(check(frame[2]), Flaw)]
-        if all(frame == due[0] for frame in due):
-            return frames
-        for _ in due:
-            self._unasked(device_id, now)
-        return [frame for frame in frames if frame not in due]
+        if self._proven or (self.numbered and is_open is None):
+            self._counters.unasked += 1
+            return None
+        if len(self._open) > 1:
+            self.numbered = False
+            raise FramingError("the device answers with transaction id 0 while several requests are open")
+        if is_open is not None and is_open.device_id != device_id:
+            is_open = None
+        fits = is_open is not None and not isinstance(is_open.request.check(pdu), Flaw)
+        owed = [debt for debt in self._owed(device_id, now) if self._can_pay(debt, pdu, is_open)]
+        if self.numbered:
+            owed = []  # nothing is owed without a number yet
+        owed.sort(key=lambda debt: debt.is_settled)
+        if is_open is not None and fits and not (owed and not owed[0].is_settled):
+            del self._open[is_open.number]
+            if self.numbered:
+                # The first answer, and without a number. It may be a stray: another form of the request will tell.
+                self.numbered = False
+                is_open.exchange = -1
+                return is_open, Flaw.COPY
+            is_doubtful = self._is_doubtful(is_open, pdu, now)
+            is_open.is_ambiguous = is_doubtful or bool(owed)
+            return is_open, Flaw.COPY if is_doubtful else None
+        if owed:
+            debt = owed[0].transaction
+            debt.counters.late += 1
+            if not self._heard.is_known(device_id, pdu, now):  # else it may be a copy, and what is owed come next
+                owed[0].settle(now)  # not less: a spoilt answer to another request can look like this one
+            self._heard.note(device_id, pdu, None, now)
+            return None
+        if is_open is None or self._heard.is_known(device_id, pdu, now):
+            self._stray(device_id, pdu, now)
+            return None
+        del self._open[is_open.number]
+        return is_open, None
 
-    def _settle(self, answered: Transaction) -> None:
-        """Forget what a device owed before a request that it has answered."""
-        for number, (_, debt) in list(self._debts.items()):
-            if debt.device_id == answered.device_id:
-                if debt.is_repeat_of(answered):
+    @staticmethod
+    def _can_pay(debt: _Debt, pdu: bytes, is_open: Transaction | None) -> bool:
+        """Whether an answer may be the one that is owed, and is not as well one to the open request."""
+        reply = debt.transaction.request.check(pdu)
+        if isinstance(reply, Flaw) or (isinstance(reply, Refusal) and debt.transaction.is_ambiguous):
+            return False
+        return is_open is None or not debt.transaction.is_repeat_of(is_open)
+
+    def _is_doubtful(self, transaction: Transaction, pdu: bytes, now: float) -> bool:
+        """Whether an answer may be one that has come before; not where it has come to this very request in doubt."""
+        request = transaction.request
+        if (
+            pdu[0] & 0x80
+            or not is_read(request)
+            or not self._heard.is_doubtful(transaction.device_id, pdu, request, now)
+        ):
+            return False
+        doubt = transaction.exchange, request.pdu, pdu
+        if self._doubted == doubt:
+            return False
+        self._doubted = doubt
+        return True
+
+    def _is_excuse(self, transaction: Transaction, reply: Refusal) -> bool:
+        """Whether data may still come behind an exception: it says nothing of the place, or the place has answered."""
+        return reply.code not in DEFINITE or self._heard.has_answered(transaction.device_id, transaction.request)
+
+    def _stray(self, device_id: int, pdu: bytes, now: float) -> None:
+        self._counters.unasked += 1
+        self._heard.note(device_id, pdu, None, now)
+
+    def _believe(self, answered: Transaction, pdu: bytes, now: float) -> None:
+        """Note an answer without a number, and that what was owed before it would have come by now."""
+        if is_read(answered.request) and not pdu[0] & 0x80:
+            self._heard.note(answered.device_id, pdu, answered.request, now)
+        self._last_answered[answered.device_id] = answered.request
+        for debt in self._debts.values():
+            if debt.transaction.device_id == answered.device_id:
+                if debt.transaction.is_repeat_of(answered):
                     return
-                del self._debts[number]
+                debt.settle(now)
 
 
 def _unlike(before: list[Request]) -> Request:

@@ -258,3 +258,29 @@ async def test_pauses_are_kept(device: Device, clock: Clock) -> None:
                         await asyncio.sleep(0.001)  # a counter is a plain field
             await reading
             assert check(driver) == []
+
+
+async def test_a_device_that_answers_with_another_device_id_is_told_which(device: Device) -> None:
+    def behave(asked: Asked) -> Iterable[bytes]:
+        asked.device_id = 0
+        return [asked.answer()]
+
+    device.behave = behave
+    async with device.driven(points(1, 20), retries=1) as driver:
+        with pytest.raises(
+            DeviceError,
+            match=r"dev1 on 127.0.0.1:\d+ was asked as device_id 1 and its responses bear device_id 0: set dev",
+        ):
+            await driver.read(0)
+        assert check(driver) == [0, 1]
+
+
+async def test_one_answer_with_another_device_id_costs_its_block_only(device: Device) -> None:
+    def behave(asked: Asked) -> Iterable[bytes]:
+        asked.device_id = 1 if asked.address == 1 else 0
+        return [asked.answer()]
+
+    device.behave = behave
+    async with device.driven(points(1, 20), retries=1) as driver:
+        await driver.read(0)
+        assert check(driver) == [1]

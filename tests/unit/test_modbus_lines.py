@@ -162,8 +162,8 @@ class Slave:
     def ask(self, address: int, count: int) -> Transaction:
         """Ask for registers, first by a probe where one is wanted; the probe's answer is waited for as any other."""
         request = read(Table.HOLDING, address, count)
-        if self.widening is not None and self.transactions.is_like_last(1, request):
-            request = self.widening.of(request) or request
+        if self.widening is not None:
+            request = self.widening.of(request, self.transactions.mistakable(1, request, 0.0))
             address, count = (int.from_bytes(request.pdu[i : i + 2], "big") for i in (1, 3))
         probe = self.transactions.probe(1, request, 0.0)
         if probe is not None:

@@ -103,7 +103,7 @@ class Peer:
     def __post_init__(self) -> None:
         self.link = LinkCounters()
         self.counters = DeviceCounters()
-        self.transactions = Transactions(self.link)
+        self.transactions = Transactions(self.link, numbered=not self.zero)
         self.answers: list[Frame] = []
         """What the device has answered and the network has not yet brought."""
 
@@ -221,8 +221,48 @@ def test_answers_without_number_are_taken_again_when_the_debt_is_old() -> None:
 
 
 def test_answers_without_number_to_several_requests_break_the_link() -> None:
-    peer = Peer(zero=True)
+    peer = Peer()
+    peer.zero = True
     peer.ask(1, 0, 1)
     peer.ask(1, 4, 1)
     with pytest.raises(FramingError, match="transaction id 0 while several requests are open"):
         peer.transactions.answered(*peer.answers[0], 0.0)
+
+
+def test_an_answer_without_number_is_a_stray_where_one_has_borne_its_own() -> None:
+    """Even where it fits to the last byte: the connection has shown that its answers are numbered."""
+    peer = Peer()
+    first = peer.ask(1, 0, 1)
+    assert peer.transactions.answered(first.number, 1, b"\x03\x02\x01\x00", 0.0) == (first, b"\x01\x00")
+    second = peer.ask(1, 4, 1)
+    assert peer.transactions.answered(0, 1, b"\x03\x02\x01\x00", 0.0) is None
+    assert peer.transactions.answered(second.number, 1, b"\x03\x02\x01\x04", 0.0) == (second, b"\x01\x04")
+    assert peer.link.unasked == 1
+    assert peer.transactions.numbered
+
+
+def test_the_first_answer_without_number_is_not_believed_before_a_second_one() -> None:
+    peer = Peer()
+    request = read(Table.HOLDING, 4, 1)
+    first = peer.ask(1, 4, 1)
+    assert peer.transactions.answered(0, 1, b"\x03\x02\x01\x00", 0.0) == (first, Flaw.COPY)
+    assert not peer.transactions.numbered
+    assert peer.transactions.mistakable(1, request, 0.0), "another form of it will tell, or a probe"
+    assert peer.transactions.probe(1, request, 0.0) is not None
+
+
+def test_a_connection_that_numbers_after_all_is_told_by_its_first_number() -> None:
+    peer = Peer()
+    first = peer.ask(1, 4, 1)
+    assert peer.transactions.answered(0, 1, b"\x03\x02\x01\x00", 0.0) == (first, Flaw.COPY)
+    again = peer.ask(1, 4, 2)
+    assert peer.transactions.answered(first.number, 1, b"\x03\x02\x01\x04", 0.0) is None
+    assert peer.transactions.answered(again.number, 1, b"\x03\x04\x01\x04\x01\x05", 0.0) is not None
+    assert peer.transactions.numbered
+
+
+def test_numbers_go_on_where_those_of_the_connection_before_ended() -> None:
+    transactions = Transactions(LinkCounters(), last_number=7)
+    request = read(Table.HOLDING, 0, 1)
+    assert transactions.begin(1, request, 0, 0.0, DeviceCounters()).number == 8
+    assert transactions.last_number == 8
