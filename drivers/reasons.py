@@ -8,6 +8,7 @@ What a device says may stand in one: so a reason has a greatest length, and ther
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Final
 
 _log = logging.getLogger("skidlink.drivers")
@@ -63,6 +64,24 @@ def reason_code(text: str) -> int:
 def reason_text(code: int) -> str:
     """The sentence behind a code."""
     return _reasons.texts[code]
+
+
+_explained: dict[str, int] = {}
+
+
+def note_explained(tag: str, code: int) -> None:
+    """A driver has just logged why a tag is bad, and what to do: nobody else needs to tell of it for now."""
+    _explained[tag] = code
+
+
+def explained() -> Mapping[str, int]:
+    """Tag -> the code of the reason that its driver has explained, and nobody has taken up yet."""
+    return _explained
+
+
+def forget_explained(tag: str) -> None:
+    """Take up that a reason was explained: when the tag turns bad again, it is news."""
+    _explained.pop(tag, None)
 
 
 NOT_READ = reason_code("not read yet")

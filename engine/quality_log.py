@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.contract import Quality
-from drivers.reasons import NOT_READ, reason_text
+from drivers.reasons import NOT_READ, explained, forget_explained, reason_text
 from engine.core.spec import FromEngine, FromPoint
 from engine.core.table import Table
 from engine.floods import MINUTE_S
@@ -108,6 +108,7 @@ class QualityLog:
         reasons = self._table.reason
         # What rests on a bad tag has its reason: the tag says it all.
         rows = rows[of_devices[rows] | ~np.isin(reasons[rows], reasons[self._flawed & of_devices])]
+        rows = rows[~np.isin(rows, self._explained(set(rows.tolist())))]
         answers = np.array([link.devices[device] in _ANSWERING for link, device in self._devices] + [True], np.bool_)
         for code in np.unique(reasons[rows]).tolist():
             alike = rows[reasons[rows] == code]
@@ -116,6 +117,17 @@ class QualityLog:
                 if found.size:
                     quality = Quality(int(self._table.quality[found[0]])).name.lower()
                     log.log(level, "%s %s: %s", self._named(found), quality, reason_text(code))
+
+    def _explained(self, turned: set[int]) -> list[int]:
+        """Those of the rows that have turned of which their driver has told already, with what to do."""
+        table, found = self._table, list[int]()
+        for tag, code in list(explained().items()):
+            row = table.row_of(tag) if tag in table else -1
+            if row in turned:
+                forget_explained(tag)
+                if table.reason[row] == code:
+                    found.append(row)
+        return found
 
     def _tell_uncertain(self, doubted: NDArray[np.intp], now: float) -> None:
         """Mark values that are published although their device is not sure of them; at most once a minute each."""

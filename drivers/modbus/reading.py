@@ -27,7 +27,7 @@ from drivers.modbus.options import BITS_PER_REGISTER
 from drivers.modbus.pdu import Flaw, Refusal, Reply
 from drivers.modbus.pieces import COSTLY, Failure, Piece, Pieces, gap_between
 from drivers.modbus.plan import Block, GroupPlan
-from drivers.reasons import reason_code, reason_text
+from drivers.reasons import note_explained, reason_code, reason_text
 
 log = logging.getLogger("skidlink.drivers.modbus")
 
@@ -354,6 +354,8 @@ class GroupReading:
                 "%s: %s; bad: %s. Correct the address or take the tag out of the UOD; it is asked again now and then",
                 self._device.name, reason_text(piece.reason), tags,
             )  # fmt: skip
+            for field in piece.block.fields:
+                note_explained(field.tag, piece.reason)
         if len(untold) > TOLD_AT_ONCE:
             log.warning("%s: %d more places are not answered", self._device.name, len(untold) - TOLD_AT_ONCE)
 

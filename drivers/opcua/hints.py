@@ -72,7 +72,7 @@ def _about_path(path: BrowsePath, depth: int, children: Sequence[Step]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return (
         f"{path.text}: {parent} is there, but has no {str(lost)!r}; "
-        f"{f'did you mean {near[0]!r}? ' if near else ''}It has {', '.join(names[:_SHOWN])}{more}"
+        f"{f'did you mean {near[0]!r}? It' if near else 'it'} has {', '.join(names[:_SHOWN])}{more}"
     )
 
 
@@ -85,5 +85,5 @@ def _about_namespace(link: Link, address: Address) -> str:
     near = difflib.get_close_matches(unknown[0], link.namespaces, 1)
     return (
         f"{address.text}: the server has no namespace {unknown[0]!r}; "
-        f"{f'did you mean {near[0]!r}? ' if near else ''}It has {known}"
+        f"{f'did you mean {near[0]!r}? It' if near else 'it'} has {known}"
     )

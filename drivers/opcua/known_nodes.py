@@ -22,6 +22,7 @@ from drivers.opcua.hints import hints
 from drivers.opcua.link import Link
 from drivers.opcua.nodes import MISSING, NO_NAMESPACE, Absent, Node, browse_around, find_nodes
 from drivers.opcua.plan import Plan
+from drivers.reasons import note_explained, reason_code
 
 _log = logging.getLogger("skidlink.drivers.opcua")
 
@@ -134,6 +135,7 @@ class KnownNodes:
             node = places[row].node
             hint = found.get(node, f"{addresses[node].text}: {why}")
             _log.warning("%s: tag %s: %s", self._link.endpoint, places[row].tag, hint)
+            note_explained(places[row].tag, reason_code(why))
 
     async def _learn_access(self, among: Collection[int], nodes: Sequence[Node | Absent]) -> dict[int, str]:
         wanted = {

@@ -12,6 +12,7 @@ import numpy as np
 from rich.text import Text
 
 from drivers.contract import Driver, DriverError, Identifies, Image, Learns, Quality, UnansweredError, Value
+from drivers.reasons import NOT_READ, reason_text
 from drivers.registry import driver_class
 from engine.cli.screen import Grid, console_for, log_to, plain, tell, tell_json, tell_result
 from engine.cli.view import STYLES, number
@@ -171,7 +172,8 @@ def _print_points(rows: Sequence[PointRow]) -> None:
     for row in rows:
         quality = Text(row.quality, STYLES[Quality[row.quality.upper()]])
         raw = "-" if row.raw is None else str(row.raw)
-        table.add_row(row.tag, row.device, raw, number(row.value), row.unit or "", quality, row.why)
+        why = "" if row.why == reason_text(NOT_READ) else row.why  # why that is so, its link has told above
+        table.add_row(row.tag, row.device, raw, number(row.value), row.unit or "", quality, why)
     console_for(sys.stdout).print(table)
 
 

@@ -14,6 +14,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from drivers.contract import Quality, Value
+from drivers.reasons import NOT_READ
 from engine.cli.screen import Grid, plain
 from engine.engine import Engine
 from engine.links import DeviceState
@@ -178,6 +179,8 @@ class PlainView:
         changed: list[int] = []
         for row in rows:
             now = table.shown(row), int(table.reason[row])
+            if row not in self._seen and now[1] == NOT_READ:
+                continue  # that is no news; why it is so, its link has told
             if self._seen.get(row) != now:
                 self._seen[row] = now
                 changed.append(row)

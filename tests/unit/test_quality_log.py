@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from drivers.contract import Image, Kind, Point, Quality
-from drivers.reasons import reason_code
+from drivers.reasons import note_explained, reason_code
 from drivers.simulated import Simulated, SimulatedDevice, SimulatedPoint
 from engine.core.core import Core
 from engine.core.spec import FromExpression, FromPoint, TagSpec
@@ -102,6 +102,15 @@ def test_of_a_device_that_does_not_answer_its_state_is_in_the_error_log_already(
         "WARNING T0, T2, T4, T6 are stale: no new value for more than 2 s",
         f"INFO T1, T3, T5, T{COUNT - 1} are stale: no new value for more than 2 s",
     ]
+
+
+def test_what_its_driver_has_explained_is_told_again_only_when_it_is_news(skid: Skid) -> None:
+    skid.look(0)
+    note_explained("T3", REFUSED)
+    note_explained("T5", INACCURATE)
+    assert skid.look(1, 3, 4, 5) == ["WARNING T4, T5 are bad: the device refuses: illegal data address"]
+    assert skid.look(2) == ["INFO T3, T4, T5 are good again"]
+    assert skid.look(100, 3) == ["WARNING T3 is bad: the device refuses: illegal data address"]
 
 
 def test_a_tag_that_turns_bad_as_its_minute_ends_is_counted_within_that_minute(skid: Skid) -> None:
