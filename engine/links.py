@@ -15,7 +15,6 @@ import logging
 import math
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,28 +35,15 @@ from drivers.contract import (
 )
 from engine.backoff import backoff_s
 from engine.link_states import Counters, DeviceState, LinkState
+from engine.rests import Rests
 from engine.state_log import StateLog
 
 log = logging.getLogger("skidlink.engine.links")
 
 LONGEST_WAIT_S = 10.0
-LONGEST_REST_S = 30.0
-REST_SHARE = 4.0
-"""After a try of a silent device the others have the link to themselves for this many times as long as it took."""
 NO_WRITES = "its driver cannot write"
 PATIENCE_S = 60.0
 """A driver keeps its own time-outs; one that has not come back after this long is taken for broken."""
-
-
-@dataclass(slots=True)
-class _Rest:
-    """A device that does not answer is left alone for longer and longer, so that the others keep their rate."""
-
-    since: float
-    trouble: str = ""
-    failures: int = 0
-    """How often it has been found silent; 0 while its driver wants to ask it again."""
-    until: float = 0.0
 
 
 class Link:
@@ -90,9 +76,7 @@ class Link:
         self._device_of = device_of
         self._only_written = frozenset(self.devices) - {group.device for group in driver.groups}
         self._woken = asyncio.Event()
-        self._rests: dict[str, _Rest] = {}
-        self._spared_until = 0.0
-        """No silent device is tried before, so that together they take a small share of the link's time."""
+        self._rests = Rests()
         self._ailing: set[int] = set()
         """The groups in which some point had no value when they were last read."""
         self._lives = False
@@ -130,8 +114,7 @@ class Link:
         """
         if self.devices.get(device) is not DeviceState.DEMOTED:
             return self.up
-        rest = self._rests.get(device)
-        return self.up and device in self._only_written and rest is not None and time.monotonic() >= rest.until
+        return self.up and device in self._only_written and self._rests.is_over(device, time.monotonic())
 
     def tell_the_rest(self, now: float) -> None:
         """Log how many changes of state were not told, where a minute of them is over; `now` is monotonic seconds."""
@@ -198,19 +181,14 @@ class Link:
                 await self._try_one(due)
             await self._read_back()
             wakes = math.inf if self._reads_back is None else self._reads_back.read_back_due
-            await self._sleep_until(min(wakes, min(self._ready(due), default=now + 1.0)))
+            await self._sleep_until(min(wakes, min(self._rests.ready(groups, due), default=now + 1.0)))
 
     async def _try_one(self, due: list[float]) -> None:
         """Read one group of those whose devices have not answered."""
         groups, began = self.driver.groups, time.monotonic()
-        waiting = [
-            (self._rests[group.device].failures > 0, ready, index)
-            for index, (group, ready) in enumerate(zip(groups, self._ready(due), strict=True))
-            if group.device in self._rests and ready <= began
-        ]
-        if not waiting:
+        index = self._rests.to_try(groups, due, began)
+        if index is None:
             return
-        _, _, index = min(waiting)
         device = groups[index].device
         if await self._read(index, groups[index]):
             ended = time.monotonic()
@@ -219,20 +197,8 @@ class Link:
                     every_s = group.every_ms / 1000
                     due[other] += int((ended - due[other]) / every_s) * every_s
             due[index] = self._next_due(due[index], groups[index].every_ms / 1000)
-        self._spared_until = time.monotonic() + REST_SHARE * (time.monotonic() - began)
+        self._rests.spare(began, time.monotonic())
         await self._write()
-
-    def _ready(self, due: Sequence[float]) -> list[float]:
-        """When each group is to be read: at its turn, and not before the rest of its device is over."""
-        if not self._rests:
-            return list(due)
-        groups = self.driver.groups
-        spared = self._spared_until if any(group.device not in self._rests for group in groups) else 0.0
-        found: list[float] = []
-        for group, at in zip(groups, due, strict=True):
-            rest = self._rests.get(group.device)
-            found.append(at if rest is None or not rest.failures else max(at, rest.until, spared))
-        return found
 
     def _next_due(self, due: float, every_s: float) -> float:
         """The first turn of the cadence that is still ahead; turns that have passed are counted, never caught up."""
@@ -257,8 +223,8 @@ class Link:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 await self.driver.read(index)
-        except UnansweredError as error:
-            self._rests.setdefault(group.device, _Rest(asked)).trouble = str(error)
+        except UnansweredError:
+            self._rests.unanswered(group.device, asked)
             return False
         except DeviceError as error:
             self._silent(group.device, str(error))
@@ -279,21 +245,20 @@ class Link:
             self._ailing.discard(index)
         if not self._lives or self._ailing or self._rests or self.devices[group.device] is not DeviceState.UP:
             self._answered(group.device)
-        if not any(rest.failures for rest in self._rests.values()):
+        if not self._rests.found_silent:
             self._enter(LinkState.UP)
         return True
 
     def _answered(self, device: str) -> None:
-        rest = self._rests.pop(device, None)
+        rest = self._rests.answered(device)
         if rest is not None and self.devices[device] is DeviceState.DEMOTED:
             self._state_log.answers(device, time.monotonic() - rest.since)
         ailing = any(self.driver.groups[group].device == device for group in self._ailing)
         self._set(device, DeviceState.DEGRADED if ailing else DeviceState.UP)
         if not self._lives:
             self._lives = True
-            for silent, its_rest in self._rests.items():
-                if its_rest.failures:
-                    self._demote(silent, its_rest.trouble)
+            for silent, trouble in self._rests.found_silent.items():
+                self._demote(silent, trouble)
 
     async def _write(self) -> None:
         self._woken.clear()
@@ -351,10 +316,7 @@ class Link:
     def _passes_over(self, device: str, trouble: str) -> None:
         """Let a device rest that is only written and has not answered a write."""
         self.counters.silent += 1
-        now = time.monotonic()
-        rest = self._rests.setdefault(device, _Rest(now))
-        rest.until = now + backoff_s(rest.failures + 1, LONGEST_REST_S)
-        rest.failures += 1
+        self._rests.silent(device, time.monotonic(), trouble, only_written=True)
         self._demote(device, trouble)
 
     def _broken(self, trouble: str) -> None:
@@ -370,14 +332,9 @@ class Link:
     def _silent(self, device: str, trouble: str) -> None:
         """Let a device rest. Raises `LinkError` when no device of the link answers any more: the line is dead."""
         self.counters.silent += 1
-        now = time.monotonic()
-        rest = self._rests.setdefault(device, _Rest(now))
-        rest.until = now + backoff_s(rest.failures + 1, LONGEST_REST_S)
-        rest.failures += 1
-        silent = {device for device, each in self._rests.items() if each.failures}
-        if silent >= {group.device for group in self.driver.groups}:
+        self._rests.silent(device, time.monotonic(), trouble)
+        if self._rests.found_silent.keys() >= {group.device for group in self.driver.groups}:
             raise LinkError(trouble)
-        rest.trouble = trouble
         if self._lives:
             self._demote(device, trouble)
 

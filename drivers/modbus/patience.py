@@ -6,7 +6,7 @@ Rules of this file:
   once before it counts as silent.
 * While another device of the link is answering, a silent one costs it one short try at a time. Short is a multiple of
   the longest of its own last round trips, or of the other devices' where it has never answered.
-* Every fourth try of a silent device is long, but not so long that another device's readings become stale: a device
+* Every tenth try of a silent device is long, but not so long that another device's readings become stale: a device
   that has become slow is found again. A late response means that it is slow, so that the next try has its whole time.
 """
 
@@ -24,7 +24,7 @@ ROUND_TRIPS = 3.0
 """A short try lasts this many times the longest round trip of late."""
 RECENT = 64
 """How many round trips count as recent."""
-LONG_EVERY = 4
+LONG_EVERY = 10
 """Every so many tries of a silent device, one is long."""
 SHARE_OF_SPARE = 0.5
 """How much of the time that the other devices' readings can wait a long try may take."""

@@ -14,7 +14,7 @@ import pytest
 from drivers import simulated
 from drivers.contract import DeviceError, LinkError, Point, Quality
 from drivers.simulated import Simulated, SimulatedDevice, SimulatedPoint
-from engine import links, state_log
+from engine import links, rests, state_log
 from engine.core.core import Core
 from engine.engine import Engine
 from engine.floods import MINUTE_S, MOST_SUBJECTS, TOLD_A_MINUTE, Flood
@@ -181,7 +181,7 @@ def test_half_of_a_large_skid_dead_costs_the_other_half_nothing_and_is_not_asked
 def test_the_flood_of_a_device_that_flaps_is_bounded_and_counted(
     clock: VirtualTime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(links, "LONGEST_REST_S", 0.5)
+    monkeypatch.setattr(rests, "LONGEST_REST_S", 0.5)
     link = Link("line", driver := moody("pump", "valve"))
 
     async def main() -> None:

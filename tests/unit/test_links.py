@@ -12,7 +12,7 @@ import pytest
 
 from drivers.contract import DeviceError, LinkError, Point, Quality, Value
 from drivers.simulated import Simulated, SimulatedDevice, SimulatedPoint
-from engine import backoff, links
+from engine import backoff, links, rests
 from engine.links import Link, LinkState
 
 
@@ -20,7 +20,7 @@ from engine.links import Link, LinkState
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backoff, "FIRST_WAIT_S", 0.002)
     monkeypatch.setattr(links, "LONGEST_WAIT_S", 0.02)
-    monkeypatch.setattr(links, "LONGEST_REST_S", 0.02)
+    monkeypatch.setattr(rests, "LONGEST_REST_S", 0.02)
 
 
 class Moody(Simulated):
@@ -135,7 +135,7 @@ async def test_a_link_that_opens_and_never_answers_is_not_called_up() -> None:
 
 
 async def test_a_silent_device_rests_and_the_others_keep_their_rate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "LONGEST_REST_S", 30.0)
+    monkeypatch.setattr(rests, "LONGEST_REST_S", 30.0)
     driver = moody("a", "b")
     link = Link("bus", driver)
     async with running(link):
