@@ -83,11 +83,17 @@ class Connection(asyncio.BufferedProtocol):
     """One open connection. Knows what it sent; forgets it all when it is closed."""
 
     def __init__(
-        self, counters: LinkCounters, frames: Frames, pace: Pace, *, numbered: bool, last_number: int = 0
+        self,
+        counters: LinkCounters,
+        frames: Frames,
+        pace: Pace,
+        *,
+        numbered: bool,
+        before: Transactions | None = None,
     ) -> None:
-        """`numbered`: False where it is known that the other side does not repeat transaction ids. `last_number`: that
-        of the connection before."""
-        self.transactions = Transactions(counters, numbered=numbered and frames.numbered, last_number=last_number)
+        """`numbered`: False where it is known that the other side does not repeat transaction ids. `before`: what the
+        connection before is owed."""
+        self.transactions = Transactions(counters, numbered=numbered and frames.numbered, before=before)
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._counters = counters

@@ -15,6 +15,7 @@ from drivers.modbus.counters import LinkCounters
 from drivers.modbus.device import Device
 from drivers.modbus.patience import Attempt, Patience
 from drivers.modbus.pdu import GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT, Flaw, Refusal, Reply, Request
+from drivers.modbus.transactions import Transactions
 from drivers.modbus.wires import Wire
 
 log = logging.getLogger("skidlink.drivers.modbus")
@@ -46,8 +47,8 @@ class Link:
         """Whether answers have borne transaction ids so far."""
         self._other_id: int | None = None
         """Another device id than was asked last, with which a response has come meanwhile."""
-        self._last_number = 0
-        """The last transaction id: it goes on over reconnects, as some gateways bring what the old one was owed."""
+        self._before: Transactions | None = None
+        """What the last connection was owed when it ended."""
 
     async def open(self) -> None:
         """Connect. Raises `LinkError`."""
@@ -72,9 +73,7 @@ class Link:
     def _connection_made(self) -> Connection:
         frames = self._wire.frames(self.counters)
         self._numbered = self._numbered and frames.numbered
-        return Connection(
-            self.counters, frames, self._wire.pace, numbered=self._numbered, last_number=self._last_number
-        )
+        return Connection(self.counters, frames, self._wire.pace, numbered=self._numbered, before=self._before)
 
     @property
     def lost(self) -> bool:
@@ -85,7 +84,7 @@ class Link:
         """Disconnect; does nothing when there is no connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._last_number = connection.transactions.last_number
+            self._before = connection.transactions
             await connection.close()
 
     async def exchange(
@@ -220,9 +219,11 @@ class Link:
         options = device.options
         asked = "" if tries == 1 else f", asked {tries} times"
         came = "" if self._other_id is None else f" (a response with device_id {self._other_id} came meanwhile)"
+        line = f", {self._wire.settings}" if self._wire.settings else ""
+        advice = "baudrate, parity and the wires (A and B swapped?), " if line else ""
         return (
-            f"{device.name} (device_id {options.device_id} on {self.name}) does not answer within "
-            f"{options.timeout_ms} ms{asked}: check that it is on, its device_id{came} and its timeout_ms"
+            f"{device.name} (device_id {options.device_id} on {self.name}{line}) does not answer within "
+            f"{options.timeout_ms} ms{asked}: check {advice}that it is on, its device_id{came} and its timeout_ms"
         )
 
     def imposture(self, device: Device) -> str:

@@ -24,6 +24,7 @@ from drivers.modbus.connection import Connection, Pace
 from drivers.modbus.counters import LinkCounters
 from drivers.modbus.frames import Frames
 from drivers.modbus.options import LineOptions
+from drivers.modbus.serial_faults import fault_text, ports, settings_text
 
 try:
     import termios
@@ -53,6 +54,11 @@ class SerialWire:
         return self.options.port
 
     @property
+    def settings(self) -> str:
+        """Its settings as people write them."""
+        return settings_text(self.options)
+
+    @property
     def pace(self) -> Pace:
         """What the baud rate makes of the times (Serial Line Specification V1.02, section 2.5.1.1).
 
@@ -68,11 +74,8 @@ class SerialWire:
         try:
             port = await asyncio.to_thread(_open, self.options)
         except SERIAL_ERRORS as error:
-            why = getattr(error, "strerror", None) or error
-            raise LinkError(
-                f"{self.name}: cannot open the serial port ({why}): check that the adapter is plugged in, that no "
-                "other program uses it and that you may (on Linux: group dialout)"
-            ) from error
+            found = await asyncio.to_thread(ports)
+            raise LinkError(fault_text(self.options, error, found)) from error
         connection = make()
         if CAN_WATCH and self.options.rs485 != "rts":
             transport: asyncio.Transport = WatchedPort(port, connection)
@@ -101,7 +104,10 @@ def _open(options: LineOptions) -> serial.Serial:
         except SERIAL_ERRORS as error:
             port.close()
             how: Literal["kernel", "RTS"] = "kernel" if options.rs485 == "kernel" else "RTS"
-            raise OSError(f"its driver cannot turn RS-485 round by {how}, try another rs485: {error}") from error
+            raise LinkError(
+                f"{options.port}: its driver cannot turn RS-485 round by {how} ({error}): set another rs485; most "
+                "adapters are automatic"
+            ) from error
     return port
 
 

@@ -98,20 +98,21 @@ class Transactions:
         "numbered", "other_id",
     )  # fmt: skip
 
-    def __init__(self, counters: LinkCounters, *, numbered: bool = True, last_number: int = 0) -> None:
-        """`last_number`: that of the connection before, whose answers some gateways pass on."""
+    def __init__(self, counters: LinkCounters, *, numbered: bool = True, before: Transactions | None = None) -> None:
+        """`before`: those of the connection before, on which nothing is open: gateways bring what it was owed on this
+        one."""
         self._counters = counters
         self._open: dict[int, Transaction] = {}
-        self._debts: dict[int, _Debt] = {}
-        self._heard = Heard()
-        self._last_answered: dict[int, Request] = {}
+        self._debts: dict[int, _Debt] = {} if before is None else dict(before._debts)
+        self._heard = Heard() if before is None else before._heard
+        self._last_answered: dict[int, Request] = {} if before is None else dict(before._last_answered)
         """device id -> the request that it answered last"""
         self._doubted: tuple[int, bytes, bytes] | None = None
         """The last answer that was in doubt, behind its exchange and its request."""
-        self._exchange = 0
+        self._exchange = 0 if before is None else before._exchange
         self._proven = False
         """An answer has borne the transaction id of its request."""
-        self.last_number = last_number
+        self.last_number = 0 if before is None else before.last_number
         self.other_id: int | None = None
         """Another device id than was asked, with which an answer has come in this exchange."""
         self.numbered = numbered

@@ -24,6 +24,11 @@ class Wire(Protocol):
         ...
 
     @property
+    def settings(self) -> str:
+        """How a serial line is set, for example 19200 8E1; empty for networks."""
+        ...
+
+    @property
     def pace(self) -> Pace: ...
 
     @property
@@ -55,6 +60,7 @@ class TcpWire:
     port: int
     frames: Callable[[LinkCounters], Frames] = field(default=_mbap)
     pace: Pace = _ANY_TIME
+    settings: str = ""
     is_redialled: bool = True
 
     @property
@@ -77,6 +83,7 @@ class TlsWire:
 
     options: TlsDeviceOptions
     pace: Pace = _ANY_TIME
+    settings: str = ""
     is_redialled: bool = True
 
     @property
@@ -171,6 +178,7 @@ class UdpWire:
 
     options: HostOptions
     pace: Pace = _ANY_TIME
+    settings: str = ""
     is_redialled: bool = False
 
     @property

@@ -57,11 +57,16 @@ class Adversary:
         self.connection: Connection | None = None
         self._rest = b""
         self._sent_until = 0.0
+        self._kept: list[bytes] = []
+        """What is brought to the next connection."""
 
     def join(self, connection: Connection) -> None:
         """Be the far side of this connection from now on."""
         self.connection = connection
         self._rest = b""
+        kept, self._kept = self._kept, []
+        for answer in kept:
+            self._bring(0.001, answer)
         connection.connection_made(self)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
     # The transport of the connection
@@ -155,6 +160,9 @@ class Adversary:
                 old = (number - chance.randint(1, 30)) & 0xFFFF
                 self._bring(soon, self._framed(old, device_id, answer))
                 self._bring(2 * soon, good)
+            case "close, and bring it to the next connection":
+                self._kept.append(good)
+                asyncio.get_running_loop().call_soon(self.abort)
             case "close":
                 asyncio.get_running_loop().call_soon(self.abort)
             case _:

@@ -29,7 +29,7 @@ READINGS = int(os.environ.get("SKIDLINK_MATCHING_READINGS", "6000"))
 
 HONEST = ("lost", "late", "twice", "twice, the second time later", "in one piece", "the one before first",
           "the one before only", "the one before, its own late", "an old one", "cut",
-          "exception, then late")  # fmt: skip
+          "exception, then late", "close, and bring it to the next connection")  # fmt: skip
 SOBER = (*HONEST, "another device", "short", "another function")
 OVERTAKING = (*SOBER, "very late", "any time")
 LINE = ("noise", "flip")

@@ -261,8 +261,14 @@ def test_a_connection_that_numbers_after_all_is_told_by_its_first_number() -> No
     assert peer.transactions.numbered
 
 
-def test_numbers_go_on_where_those_of_the_connection_before_ended() -> None:
-    transactions = Transactions(LinkCounters(), last_number=7)
-    request = read(Table.HOLDING, 0, 1)
-    assert transactions.begin(1, request, 0, 0.0, DeviceCounters()).number == 8
-    assert transactions.last_number == 8
+def test_what_a_connection_was_owed_is_no_answer_on_the_next_one() -> None:
+    """Gateways keep the line while the network breaks: the answer of the device comes on the new connection."""
+    for zero in (False, True):
+        peer = Peer(zero=zero)
+        lost = peer.ask(1, 0, 1)
+        peer.transactions.give_up_all(0.0)
+        peer.transactions = Transactions(peer.link, numbered=not zero, before=peer.transactions)
+        due = peer.ask(1, 4, 1)
+        assert due.number == lost.number + 1
+        assert peer.transactions.answered(*peer.answers[0], 0.0) is None
+        assert peer.transactions.answered(*peer.answers[1], 0.0) == (due, b"\x01\x04")
