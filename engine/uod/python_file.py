@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import io
 import sys
 import traceback
@@ -45,14 +46,19 @@ class PythonText:
             self._blame(
                 (), self._line_of(error), message, "raise an exception that says what is wrong, or return the UOD"
             )
-        except Exception as error:  # noqa: BLE001  whatever the author's own code raises is for the author to read
+        except KeyboardInterrupt:  # Ctrl-C, while the file takes its time
+            raise
+        except BaseException as error:  # noqa: BLE001  whatever the author's own code raises is for the author to read
             self._raised(error)
         else:
             if isinstance(uod, Uod):
                 self.data = uod.model_dump(exclude_unset=True)
             else:
-                message = "there is no function create()" if create is None else f"create() returned {uod!r}"
+                found = "None" if uod is None else f"{type(uod).__name__}, and not a Uod"
+                message = "there is no function create()" if create is None else f"create() returned {found}"
                 self._blame((), self._line_of_create(), message, "write def create() -> Uod, which returns the UOD")
+                if inspect.iscoroutine(uod):
+                    uod.close()
         self._tell(printed.getvalue())
 
     def _tell(self, printed: str) -> None:
@@ -107,7 +113,7 @@ class PythonText:
             key = key_of(finding.path)
             self.faults.append(Fault(place.file, place.line, place.column, key, finding.message, finding.hint))
 
-    def _raised(self, error: Exception) -> None:
+    def _raised(self, error: BaseException) -> None:
         if isinstance(error, RecursionError):
             message = "the file calls itself, or brackets stand inside each other, too often"
             self._blame((), self._line_of(error), message, "end the recursion, or shorten the expression")

@@ -68,6 +68,8 @@ def _check_kind(path: Path) -> None:
         raise UodFileError("a table is not a UOD", hint)
     if suffix not in SUFFIXES:
         raise UodFileError(_ENDS_IN, "rename the file")
+    if path.is_symlink() and not path.exists():
+        raise UodFileError("this is a link that leads to no file", "name the file itself")
     if not path.exists():
         near = [file.name for file in path.parent.glob("*") if file.suffix.lower() in SUFFIXES]
         raise UodFileError("there is no such file", did_you_mean(path.name, near, f"UODs in {path.parent}"))

@@ -173,6 +173,21 @@ def test_an_ending_in_capitals_is_an_ending(tmp_path: Path) -> None:
     assert told(path) == []
 
 
+def test_a_link_that_leads_nowhere_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "u.yaml"
+    path.symlink_to(path)
+
+    assert told(path) == ["u.yaml: error: this is a link that leads to no file; name the file itself"]
+
+
+def test_ctrl_c_ends_the_reading_of_a_python_file(tmp_path: Path) -> None:
+    path = tmp_path / "u.py"
+    path.write_text("raise KeyboardInterrupt\n")
+
+    with pytest.raises(KeyboardInterrupt):
+        read_uod(path)
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes among its files")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "u.yaml"
@@ -212,6 +227,9 @@ def test_a_file_without_rights_says_who_may_read_it(tmp_path: Path) -> None:
         ("a = 1\x00\n", "u.py: error: this is not a text: it holds zero bytes; save it as a text in UTF-8"),
         ("x = " + "(" * 5000 + ")" * 5000, "u.py:1:205: error: this is not Python: too many nested parentheses"),
         ("x = " + "-" * 50_000 + "1\n", "u.py: error: this needs more memory than there is; shorten the expression"),
+        ("class Odd(BaseException): ...\nraise Odd('odd')\n", "u.py:2: error: Odd: odd"),
+        ("async def create():\n    return 1\n", "u.py:1: error: create() returned coroutine, and not a Uod; write def"),
+        ("def create():\n    return 5\n", "u.py:1: error: create() returned int, and not a Uod; write def create() ->"),
         ("raise ValueError('x' * 10**6)\n", "u.py:1: error: ValueError: " + "x" * 500 + "..."),
     ],
 )
