@@ -73,7 +73,12 @@ def browse(
         options = DeviceOptions.model_validate(keys)
         tree, ended = asyncio.run(_look(options, path, depth, limit))
     except ValidationError as error:
-        _fail("; ".join(f"{'.'.join(map(str, found['loc'])) or 'options'}: {found['msg']}" for found in error.errors()))
+        _fail(
+            "; ".join(
+                f"{'.'.join(map(str, found['loc'])) or 'options'}: {found['msg'].removeprefix('Value error, ')}"
+                for found in error.errors()
+            )
+        )
     except (LinkError, ValueError) as error:
         _fail(str(error))
     chosen = tree.find(find) if find else list(tree.root.walk())

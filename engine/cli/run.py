@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TextIO, cast
 
 from platformdirs import user_state_path
 from rich.console import Console
@@ -23,6 +23,7 @@ from engine.cli.check import print_faults
 from engine.cli.loop import LoopName, NoLoopError, run_in
 from engine.cli.screen import console_for, log_to, tell
 from engine.cli.session import Session
+from engine.cli.unblocked import Unblocked
 from engine.cli.view import LiveView, PlainView
 from engine.engine import Engine, engine_name
 from engine.file_names import file_name
@@ -68,8 +69,18 @@ def run_uod(file: Path, overrides: Sequence[str], session: Session, loop: LoopNa
 
 async def run_skid(skid: Skid, session: Session, operator: Operator | None = None) -> int:
     """Run a skid until its duration is over or a signal comes."""
-    console = console_for(sys.stdout if session.shows_table else sys.stderr)
-    log_to(console, verbose=session.verbose)
+    lines = Unblocked(sys.stdout)
+    words = lines if session.shows_table else Unblocked(sys.stderr)
+    try:
+        log_to(console := console_for(cast("TextIO", words)), verbose=session.verbose)
+        return await _run_shown(skid, session, operator, console, cast("TextIO", lines))
+    finally:
+        log_to(console_for(sys.stdout if session.shows_table else sys.stderr), verbose=session.verbose)
+        for stream in {lines, words}:
+            await asyncio.to_thread(stream.finish)
+
+
+async def _run_shown(skid: Skid, session: Session, operator: Operator | None, console: Console, lines: TextIO) -> int:
     controls = not session.watch_only and (session.control or session.aggregator is not None or operator is not None)
     lock = SkidLock(skid)
     try:
@@ -89,7 +100,7 @@ async def run_skid(skid: Skid, session: Session, operator: Operator | None = Non
     gc.freeze()
     stop = asyncio.Event()
     stop_on_signals(stop)
-    helpers = [asyncio.create_task(keep_showing(engine, session, console), name="views")]
+    helpers = [asyncio.create_task(keep_showing(engine, session, console, lines), name="views")]
     if operator:
         helpers.append(asyncio.create_task(operator(engine), name="operator"))
     if session.duration_s is not None:
@@ -171,13 +182,13 @@ def _uplinks(session: Session, engine: Engine) -> list[Uplink]:
     return uplinks
 
 
-async def keep_showing(engine: Engine, session: Session, console: Console) -> None:
+async def keep_showing(engine: Engine, session: Session, console: Console, stream: TextIO | None = None) -> None:
     """Show the skid until cancelled. A view that fails says so and begins anew; a table that fails again and again
     gives way to lines. Whatever it does, the engine runs on."""
     failures, flood = 0, Flood()
     while not session.prints_messages:
-        lines = not session.shows_table or failures >= MOST_FAILURES
-        view = asyncio.create_task(_print_lines(engine) if lines else _draw_table(engine, console), name="view")
+        plain = not session.shows_table or failures >= MOST_FAILURES
+        view = asyncio.create_task(_print_lines(engine, stream) if plain else _draw_table(engine, console), name="view")
         try:
             await asyncio.wait({view})
         finally:
@@ -203,9 +214,9 @@ async def _draw_table(engine: Engine, console: Console) -> None:
             raise
 
 
-async def _print_lines(engine: Engine) -> None:
+async def _print_lines(engine: Engine, stream: TextIO | None) -> None:
     """Print a line for each change until cancelled; the last lines say how the outputs were left."""
-    plain = PlainView(engine)
+    plain = PlainView(engine, stream)
     try:
         while True:
             await asyncio.sleep(PRINT_EVERY_S)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.cells import cell_len
@@ -149,19 +149,17 @@ def _spent(cells: Sequence[tuple[str, str, str, Quality, str]]) -> int:
 class PlainView:
     """A line for each tag that has changed since the last time, for a log or a pipe."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, stream: TextIO | None = None) -> None:
+        """`stream` is where the lines go; the standard output if it is not given."""
         self._engine = engine
+        self._stream = stream
         self._seen: dict[int, tuple[Value | None, int]] = {}
 
     def print_changes(self) -> None:
-        """Print what has changed; once nobody reads any more, into the void: the engine runs on without them."""
-        try:
-            sys.stdout.writelines(self._lines())
-            sys.stdout.flush()
-        except BrokenPipeError:
-            void = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(void, sys.stdout.fileno())
-            os.close(void)
+        """Print what has changed."""
+        stream = self._stream or sys.stdout
+        stream.writelines(self._lines())
+        stream.flush()
 
     def _lines(self) -> Iterator[str]:
         table = self._engine.scan.core.table

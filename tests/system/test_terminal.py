@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 pty = pytest.importorskip("pty", reason="a terminal of its own, as only POSIX has it")
+fcntl = pytest.importorskip("fcntl", reason="a pipe of one page, as only Linux makes it")
 
 SKIDLINK = Path(sys.executable).with_name("skidlink")
 UOD = r"""
@@ -72,3 +73,34 @@ async def test_the_last_table_tells_of_the_outputs_and_no_device_writes_to_the_t
     last = shown[shown.rindex("(ended)") :]
     assert "outputs  safe value accepted: PU01 0 %" in last
     assert "Traceback" not in shown
+
+
+async def test_a_pipe_that_nobody_reads_stops_no_scan_cycle(tmp_path: Path) -> None:
+    """Nobody reads either stream, whose pipes hold one page: the first lines fill them."""
+    uod = tmp_path / "busy.yaml"
+    tags = "".join(f"  T{number:03}: {{device: box, signal: ramp, period_s: 1}}\n" for number in range(200))
+    uod.write_text(f"uod: Busy\ndevices:\n  box: {{driver: simulated}}\ntags:\n{tags}")
+    output = tmp_path / "messages.jsonl"
+    pipes = [os.pipe(), os.pipe()]
+    for _, writer in pipes:
+        fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    process = await asyncio.create_subprocess_exec(
+        SKIDLINK, "run", uod, "--plain", "--verbose", "--output", output, stdout=pipes[0][1], stderr=pipes[1][1]
+    )
+    try:
+        async with asyncio.timeout(200):
+            while await asyncio.to_thread(lines_in, output) < 60:  # six seconds of ticks; lines come after one
+                assert process.returncode is None
+                await asyncio.sleep(0.05)
+            process.send_signal(signal.SIGTERM)
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        for end in (end for pipe in pipes for end in pipe):
+            os.close(end)
+
+
+def lines_in(file: Path) -> int:
+    return file.read_bytes().count(b"\n") if file.exists() else 0
