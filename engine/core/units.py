@@ -28,6 +28,7 @@ from engine.core.unit_text import MAX_LENGTH, Powers, UnitError, UnitText, atoms
 Dimensions = frozenset[tuple[str, Fraction]]
 """{("[length]", 3), ("[time]", -1)}"""
 _GAUGE_PRESSURE = "[gauge pressure]"
+_GAS = ("[normal volume]", "[standard volume]")
 _GREATEST_POWER = 20
 _FINEST_POWER = 10**6
 """Bounds of what an expression makes of units: some other power means a mistake, and takes for ever to work out."""
@@ -68,21 +69,21 @@ class Unit:
     @property
     def zero(self) -> Fraction:
         """Its zero in base units: 273.15 for degC."""
-        return Fraction(ZEROS.get(self._single, "0"))
+        return Fraction(ZEROS.get(self.single, "0"))
 
     @property
     def is_difference(self) -> bool:
         """Whether only differences have it, as delta_degC."""
-        return self._single in DIFFERENCES.values()
+        return self.single in DIFFERENCES.values()
 
     @property
     def difference(self) -> Unit:
         """The unit of a difference of two values: of degC it is delta_degC, of barg it is bar."""
-        return Unit(_differences(self.powers)) if self._single in _DIFFERENCES else self
+        return Unit(_differences(self.powers)) if self.single in _DIFFERENCES else self
 
     @property
-    def _single(self) -> str:
-        """Its name, where it is one unit of the table alone."""
+    def single(self) -> str:
+        """Its name in the table, where it is one unit of the table alone."""
         return self.powers[0][0] if len(self.powers) == 1 and self.powers[0][1] == 1 else ""
 
     def __mul__(self, other: Unit) -> Unit:
@@ -226,7 +227,8 @@ def conversion(source: Unit, target: Unit) -> tuple[Fraction, Fraction]:
     """
     one, other = source.measure, target.measure
     if one.dimensions != other.dimensions:
-        raise UnitError(f"{_shown(source)} does not convert to {_shown(target)}{_reason(source, target)}")
+        reason, near = _reason(source, target)
+        raise UnitError(f"{_shown(source)} does not convert to {_shown(target)}{reason}", near)
     if source.flavour and target.flavour and source.flavour != target.flavour:
         raise UnitError(f"{source} does not convert to {target}: they are per cents of different things")
     if one.dimensions and _is_angular(source) != _is_angular(target):
@@ -247,14 +249,23 @@ def _shown(unit: Unit) -> str:
     return f"{unit if unit.powers or unit.text else 'no unit'} ({unit.dimension})"
 
 
-def _reason(source: Unit, target: Unit) -> str:
-    """Why two units do not convert that look as if they did."""
-    names = {name for dimensions in (source.measure.dimensions, target.measure.dimensions) for name, _ in dimensions}
-    if _GAUGE_PRESSURE in names and source.difference.measure.dimensions == target.difference.measure.dimensions:
-        return ": a gauge pressure has the pressure of the air as its zero, which is not known here"
-    if names & {"[normal volume]", "[standard volume]"}:
-        return ": a volume of gas at normal or standard conditions is an amount of gas"
-    return ""
+def _reason(source: Unit, target: Unit) -> tuple[str, str]:
+    """Why two units do not convert that look as if they did, and the unit that is probably meant for the first."""
+    one, other = source.measure.dimensions, target.measure.dimensions
+    if source.difference.measure.dimensions == target.difference.measure.dimensions:
+        gauges = {gauge_of(name): name for name in GAUGE}
+        twins = gauges | {name: gauge for gauge, name in gauges.items()}
+        reason = ": a gauge pressure has the pressure of the air as its zero, which is not known here"
+        return reason, twins.get(source.single, "")
+    if _as_volume(one) == _as_volume(other):
+        return ": a volume of gas at normal or standard conditions is an amount of gas", ""
+    return "", ""
+
+
+def _as_volume(dimensions: Dimensions) -> Dimensions:
+    """The same with the volumes of gas as volumes."""
+    powers = (("[length]", power * 3) if name in _GAS else (name, power) for name, power in dimensions)
+    return frozenset(_joined(powers))
 
 
 def same_unit(one: str | None, other: str | None) -> bool:

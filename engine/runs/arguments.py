@@ -11,7 +11,7 @@ from drivers.contract import Value
 from engine.core.spec import TagSpec
 from engine.uod.number_text import how_to_write
 from engine.uod.skid import ArgumentSpec, CommandSpec
-from engine.uod.units import UnitError, conversion
+from engine.uod.units import UnitError, conversion, parse_unit
 
 _NUMBER = re.compile(r"([-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,4})?)(?![0-9])\s*(.*)", re.DOTALL)
 _EXACT_DIGITS = 21
@@ -115,10 +115,13 @@ def _converted(name: str, digits: str, unit: str, wanted: str | None) -> float |
     scale, offset = Fraction(1), Fraction(0)
     if unit and unit != wanted:
         try:
+            parse_unit(unit)
+        except UnitError as error:
+            raise CommandError(f"{name} is in {wanted}: {error}{_meant(error)}") from None
+        try:
             converted = conversion(unit, wanted)
         except UnitError as error:
-            hint = f"; did you mean {error.near!r}?" if error.near else ""
-            raise CommandError(f"{name} is in {wanted}: {error}{hint}") from None
+            raise CommandError(f"{name}: {error}{_meant(error)}") from None
         scale, offset = converted.scale, converted.offset
     if (scale, offset) == (1, 0) and digits.lstrip("+-").isdigit() and len(digits) <= _EXACT_DIGITS:
         return int(digits)
@@ -131,6 +134,10 @@ def _converted(name: str, digits: str, unit: str, wanted: str | None) -> float |
     if not math.isfinite(number):
         raise CommandError(f"{name} takes a finite number, not {digits}")
     return number
+
+
+def _meant(error: UnitError) -> str:
+    return f"; did you mean {error.near!r}?" if error.near else ""
 
 
 def _nearest(number: Fraction) -> float:

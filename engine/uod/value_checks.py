@@ -143,6 +143,8 @@ def _check_conversion(path: Path, tag: Tag) -> list[Finding]:
             conversion(tag.raw_unit, tag.unit)
         except UnitError as error:
             hint = "name the unit that the device really gives, or leave raw_unit out"
+            if error.near:
+                hint = f"if that is what the device gives, write raw_unit: {error.near}"
             findings.append(Finding((*path, "raw_unit"), str(error), hint))
     if tag.scale == 0:
         findings.append(Finding((*path, "scale"), "a scale of 0 makes every value the same"))

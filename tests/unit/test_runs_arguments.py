@@ -59,8 +59,8 @@ def test_a_number_is_taken_in_all_units_that_convert_and_rounded_once(
         ("\u0665 bar", "P takes a number, not '\u0665 bar'; write P: 1.5"),
         ("five", "P takes a number, not 'five'; write P: 1.5"),
         ("5 Bar", "P is in bar: 'Bar' is not a unit that is known here; did you mean 'bar'?"),
-        ("5 L/h", "P is in bar: L/h (flow) does not convert to bar (pressure)"),
-        ("5 barg", "P is in bar: barg (gauge pressure) does not convert to bar (pressure): a gauge pressure has the"),
+        ("5 L/h", "P: L/h (flow) does not convert to bar (pressure)"),
+        ("5 barg", "P: barg (gauge pressure) does not convert to bar (pressure): a gauge pressure has the"),
         ("5 l/m", "P is in bar: 'l/m' is by the metre; did you mean 'l/min'?"),
         ("1e9999 mbar", "P takes a finite number, not 1e9999"),
         ("1e308 kbar", "P takes a finite number, not 1e308"),
@@ -74,6 +74,12 @@ def test_what_is_not_a_number_here_is_refused_with_the_way_to_write_it(text: str
         number(text)
 
     assert str(raised.value).startswith(message)
+
+
+def test_a_gauge_pressure_for_an_absolute_one_names_its_twin() -> None:
+    for text, unit, twin in (("500 mbarg", "bar", "mbar"), ("500 mbar", "barg", "mbarg"), ("7 psig", "psia", "psi")):
+        with pytest.raises(CommandError, match=rf"zero, which is not known here; did you mean '{twin}'\?"):
+            number(text, unit)
 
 
 def test_limits_are_those_of_the_unit_of_the_tag() -> None:

@@ -217,7 +217,7 @@ def test_an_argument_for_several_outputs_has_the_limits_of_all(running: User) ->
 
 
 def test_nothing_moves_when_one_of_several_lines_cannot_be_read(running: User) -> None:
-    assert "PU01 is in %" in running.say("PU01: 60", "PU01: 1 bar")
+    assert "PU01: bar (pressure) does not convert to %" in running.say("PU01: 60", "PU01: 1 bar")
     running.ticks(5)
     assert running.values["PU01"] == 0
     assert [(line.command_name, line.failed) for line in running.log] == [("PU01: 1 bar", True)]

@@ -199,6 +199,7 @@ def test_what_is_written_from_habit_names_what_is_meant(text: str, near: str | N
         ("dBm", "mW", r"signal level"),
         ("IU", "U", "does not convert"),
         ("NTU", "AU", "does not convert"),
+        ("sccm", "bar", r"\(pressure\)$|standard conditions\)$"),
     ],
 )
 def test_what_looks_alike_does_not_convert(one: str, other: str, reason: str) -> None:
