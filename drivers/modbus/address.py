@@ -60,7 +60,10 @@ def reach(text: str) -> Reach:
     if "://" not in text:
         serial = text.startswith("/") or re.fullmatch(r"COM\d+", text, re.IGNORECASE)
         text = f"rtu://{'' if text.startswith('/') else '/'}{text}" if serial else f"tcp://{text}"
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise DriverError(f"{text}: {error}; {SPELLINGS}") from error
     driver = SCHEMES.get(parts.scheme.removeprefix("modbus-"))
     if driver is None:
         raise DriverError(f"{parts.scheme}:// is no way to a Modbus device: {SPELLINGS}")

@@ -40,6 +40,8 @@ VALID_DAYS = 3650
 """Ten years: a certificate that ends every year stops a skid every year."""
 WARN_BEFORE = datetime.timedelta(days=30)
 _SHOWN_HOSTS = 5
+_LONGEST_NAME = 100
+"""Of a file, in bytes, without its ending."""
 NEW_ONE = "have a new one made in time"
 
 
@@ -211,7 +213,7 @@ class Pins:
 
     def path(self, endpoint: str) -> Path:
         """The file of one endpoint, by a name that people recognise and no two endpoints share."""
-        name = re.sub(r"[^\w.-]+", "_", endpoint.removeprefix("opc.tcp://"))
+        name = re.sub(r"[^\w.-]+", "_", endpoint.removeprefix("opc.tcp://"), flags=re.ASCII)[:_LONGEST_NAME]
         return data_folder() / "servers" / f"{name}-{hashlib.sha256(endpoint.encode()).hexdigest()[:8]}.der"
 
     def known(self, endpoint: str) -> bytes | None:

@@ -136,8 +136,8 @@ def choose(
     `kept` is the file that remembers that. Raises `ValueError` that says what to do instead.
     """
     fitting = [offer for offer in offers if _fits(offer, access)]
-    if fitting and not (access.security == "auto" and seen_secured and not _best(fitting).secured):
-        best = _best(fitting)
+    if fitting and not (access.security == "auto" and seen_secured and not best_of(fitting).secured):
+        best = best_of(fitting)
         if best.secured and before is not None and is_less(best, before, access):
             raise ValueError(
                 f"the server offers less security than before, so nothing is sent to it: it was "
@@ -193,7 +193,8 @@ def _fits(offer: Choice, access: Access) -> bool:
     return name_fits and access.mode in {None, offer.mode.name}
 
 
-def _best(offers: Sequence[Choice]) -> Choice:
+def best_of(offers: Sequence[Choice]) -> Choice:
+    """The most secure of some offers, all of them with policies that are known."""
     ranks = [*POLICIES, NO_POLICY]
     modes = [*_MODES, ua.MessageSecurityMode.None_]
     return min(offers, key=lambda offer: (modes.index(offer.mode), ranks.index(offer.policy)))

@@ -15,7 +15,7 @@ import datetime
 import logging
 import math
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,18 @@ from drivers.opcua.levels import Levels
 from drivers.opcua.login import log_in
 from drivers.opcua.node_ids import SERVER_STATE
 from drivers.opcua.reach import Address, address_of, addresses, discovery_urls
-from drivers.opcua.security import NO_POLICY, Access, Choice, choose, expiry_warnings, is_less, offers_of, secure
+from drivers.opcua.security import (
+    NO_POLICY,
+    POLICIES,
+    Access,
+    Choice,
+    best_of,
+    choose,
+    expiry_warnings,
+    is_less,
+    offers_of,
+    secure,
+)
 from drivers.opcua.strangers import who_answers
 from drivers.opcua.transport import bound
 
@@ -53,6 +64,8 @@ _INNER_PARTS = ("_connection", "_request_handle", "_request_id", "_callbackmap")
 """What `Link._send` needs of asyncua's protocol beside what it shows; checked at each connect."""
 _GOODBYE_S = 1.0
 """How long the server may take to let the session go."""
+_MOST_WARNINGS = 100
+"""Different ones: a server's own words may stand in them."""
 _PINS = Pins()
 _LEVELS = Levels(_PINS)
 
@@ -221,9 +234,22 @@ class Session:
             if "No matching endpoints" not in str(error):
                 raise
             return  # some servers do not repeat their endpoints here; what they offered before holds
+        self._compare(choice, answer.ServerEndpoints or ())
         own = {str(found.Server.ApplicationUri) for found in answer.ServerEndpoints or ()} - {"", "None"}
         if choice.application and own and choice.application not in own:
             raise WrongServerError(f"another server answers there, {', '.join(sorted(own))}")
+
+    def _compare(self, choice: Choice, endpoints: Sequence[Any]) -> None:
+        """Say so where a server lists better security in its session than it did in clear (OPC 10000-4 5.7.2)."""
+        if not choice.secured or self._access.mode is not None:
+            return
+        listed = [offer for offer in offers_of(endpoints, self.endpoint) if offer.secured and offer.policy in POLICIES]
+        if listed and is_less(choice, (better := best_of(listed)).level, self._access):
+            self._warn_once(
+                f"the server offers {better}, too, but did not say so before the session: somebody in between may "
+                f"have hidden it, and the session has {choice}. Look at the network, or name policy and mode in "
+                "security and security_mode"
+            )
 
     def _remember(self, choice: Choice) -> None:
         """Keep how this session is secured, if it is better than what is known."""
@@ -232,7 +258,7 @@ class Session:
             _LEVELS.keep(self.endpoint, choice.level, choice.certificate)
 
     def _warn_once(self, message: str) -> None:
-        if message not in self._warned:
+        if message not in self._warned and len(self._warned) < _MOST_WARNINGS:
             self._warned.add(message)
             _log.warning("%s: %s", self.endpoint, message)
 

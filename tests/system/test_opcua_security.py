@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncua.client.client import Client
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.uaprocessor import UaProcessor
@@ -378,6 +379,22 @@ async def test_a_server_is_not_talked_to_with_less_security_than_before(guarded:
     assert await value(guarded.endpoint) == 1.5, "more than before is welcome"
     with offering(guarded, ua.MessageSecurityMode.Sign), pytest.raises(LinkError, match="less security than before"):
         await value(guarded.endpoint)
+
+
+async def test_better_security_that_was_hidden_at_first_is_told(
+    guarded: SkidServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    get = Client.get_endpoints
+
+    async def filtered(self: Client) -> Any:
+        return [found for found in await get(self) if found.SecurityMode == ua.MessageSecurityMode.Sign]
+
+    monkeypatch.setattr(Client, "get_endpoints", filtered)  # as it comes to us through somebody in between
+    assert await value(guarded.endpoint) == 1.5
+    assert "offers Aes256_Sha256_RsaPss, SignAndEncrypt, too, but did not say so before the session" in caplog.text
+    caplog.clear()
+    assert await value(guarded.endpoint, security_mode="Sign") == 1.5
+    assert "too, but did not say so" not in caplog.text
 
 
 async def test_the_first_contact_without_security_is_told_once(

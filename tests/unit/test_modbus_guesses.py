@@ -90,6 +90,7 @@ def test_links_as_they_are_typed(text: str, driver: type, options: dict[str, Any
     ("text", "message"),
     [
         ("profibus://x", "profibus:// is no way to a Modbus device"),
+        ("[/x]", "Invalid IPv6 URL"),
         ("tcp://plc:70000", "Port out of range"),
         ("plc?speed=3", "speed: Extra inputs are not permitted"),
     ],

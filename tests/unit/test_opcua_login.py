@@ -159,3 +159,11 @@ def test_the_nearest_of_equal_offers_comes_first_and_a_certificate_serves_them_a
     assert offers[0].certificate == b""
     assert offers[0].spare_certificate == b"\x30\x82\x00\x01c"
     assert (offers[0].application, len(offers[0].tokens)) == ("urn:plc", 1)
+
+
+def test_every_endpoint_has_a_file_name_that_any_system_takes() -> None:
+    endpoints = [f"opc.tcp://plc:4840/{'温度' * 200}", f"opc.tcp://plc:4840/{'x' * 500}", "opc.tcp://plc:4840/../../x"]
+    names = {Pins().path(endpoint).name for endpoint in endpoints}
+    assert len(names) == 3
+    assert all(name.isascii() and len(name) < 130 and "/" not in name for name in names)
+    assert {Pins().path(endpoint).parent.name for endpoint in endpoints} == {"servers"}
