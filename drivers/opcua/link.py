@@ -139,3 +139,4 @@ class Link(Browsing):
         answers: list[Any] = await self.read([value_of(standard_node(node)) for node in _LIMIT_NODES.values()])
         limits = [max(whole_number(answer) or 0, 0) for answer in answers]
         self.limits = Limits(**dict(zip(_LIMIT_NODES, limits, strict=True)))
+        self._lower_to_most()

@@ -29,14 +29,9 @@ def node_text(operation: Any) -> str:
     return operation.NodeId.to_string()
 
 
-def id_of(operation: Any) -> ua.NodeId:
-    """The node of a read or write operation."""
-    return operation.NodeId
-
-
-def reads_value(operation: Any) -> bool:
-    """Whether a read operation asks for the value of its node."""
-    return operation.AttributeId == AttributeIds.Value
+def key_of(operation: Any) -> tuple[ua.NodeId, int]:
+    """What a read operation asks for: which attribute of which node."""
+    return operation.NodeId, int(operation.AttributeId)
 
 
 def value_of(node: ua.NodeId, attribute: AttributeIds = AttributeIds.Value) -> ua.ReadValueId:

@@ -16,7 +16,7 @@ from drivers.opcua.decoding import DECODING_ERRORS
 from drivers.opcua.fastpath import Reader
 from drivers.opcua.kept_read import KeptRead
 from drivers.opcua.link import Link
-from drivers.opcua.node_ids import SERVER_STATE, id_of
+from drivers.opcua.node_ids import SERVER_STATE, key_of
 from drivers.opcua.options import DeviceOptions
 from drivers.opcua.plan import batches
 from drivers.opcua.reading import Unreadable
@@ -96,7 +96,7 @@ class Poll:
     def _cut(self, limit: int) -> None:
         """Encode as many requests as the server's limit asks for, without the nodes that break an answer."""
         timestamp = self._options.timestamp
-        asked = [number for number, node in enumerate(self._nodes) if not self._link.quarantine.reason(id_of(node))]
+        asked = [number for number, node in enumerate(self._nodes) if not self._link.quarantine.reason(key_of(node))]
         nodes = [self._nodes[number] for number in asked] or [SERVER_STATE]  # a lost link has to be noticed too
         places = {number: place for place, number in enumerate(asked)}
         cells = [replace(cell, answer=places[cell.answer]) for cell in self._cells if cell.answer in places]
@@ -111,7 +111,7 @@ class Poll:
 
     def _mark_held(self) -> None:
         """Say of each node that is left out why it is."""
-        reasons = [self._link.quarantine.reason(id_of(node)) for node in self._nodes]
+        reasons = [self._link.quarantine.reason(key_of(node)) for node in self._nodes]
         for cell in self._cells:
             if reasons[cell.answer]:
                 self._image.quality[cell.row] = Quality.BAD
@@ -120,9 +120,9 @@ class Poll:
     async def _try_held(self) -> None:
         """Read the nodes that are due for it, each alone: one that does not break its answer is let go."""
         quarantine, now = self._link.quarantine, time.monotonic()
-        due = [node for node in self._nodes if quarantine.due(id_of(node), now)]
+        due = [node for node in self._nodes if quarantine.due(key_of(node), now)]
         for node in due[:_TRIALS_AT_ONCE]:
-            quarantine.defer(id_of(node), now)
+            quarantine.defer(key_of(node), now)
             await self._link.read([node], TIMESTAMPS[self._options.timestamp], self._timeout_s, trial=True)
 
 

@@ -5,6 +5,8 @@ Rules of this file:
 * A node is suspected before it is found guilty: requests that fail are sent again in halves, until one node is left.
 * A request on which the server closes the connection cannot be sent again in the same session. It is halved from one
   session to the next; and as networks break connections too, not before it was so twice in a row.
+* Where no node turns out to be guilty, and that twice, the server closes the connection at requests of this size: then
+  smaller ones are made from then on.
 * A node that was found is tried alone, after a while that grows each time; all others are read as if it were not there.
 """
 
@@ -23,8 +25,16 @@ _FIRST_REST_OF_CLOSERS_S = 600.0
 _LONGEST_REST_OF_CLOSERS_S = 86_400.0
 _LOSSES = 2
 """So many connections in a row are lost while the same nodes are read before these are suspected."""
+_CLEARED = 2
+"""So often all suspects are cleared, in a short time, before it is the size of the requests."""
+_CLEARED_WITHIN_S = 600.0
+"""Networks break connections too, but not again and again at once."""
 
 CLOSES = "the server closes the connection when the node is read"
+
+
+Key = tuple[ua.NodeId, int]
+"""What is read: an attribute of a node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +52,17 @@ class Quarantine:
     """What is known of one server's nodes, from one session to the next."""
 
     def __init__(self) -> None:
-        self._held: dict[ua.NodeId, _Sentence] = {}
-        self._suspects: list[ua.NodeId] = []
-        """The nodes that were being read when the connection was lost."""
+        self._held: dict[Key, _Sentence] = {}
+        self._suspects: list[Key] = []
+        """What was being read when the connection was lost."""
         self._losses = 0
+        self._largest = 0
+        """The largest request that was answered since nodes are suspected."""
+        self._cleared = 0
+        """How often all suspects were cleared of late, since a node was found guilty."""
+        self._cleared_at = -math.inf
+        self.most = 0
+        """So many operations one request may have, as far as its size was found to end connections; 0: any number."""
         self.turn = 0
         """Counts up whenever a node is held or let go."""
         self.next_trial = math.inf
@@ -61,67 +78,76 @@ class Quarantine:
         """Whether a reading that succeeds would be news."""
         return self._losses > 0
 
-    def reason(self, node: ua.NodeId) -> str:
+    def reason(self, key: Key) -> str:
         """Why a node is held; "" when it is not."""
-        sentence = self._held.get(node)
+        sentence = self._held.get(key)
         return "" if sentence is None else sentence.reason
 
-    def due(self, node: ua.NodeId, now: float) -> bool:
+    def due(self, key: Key, now: float) -> bool:
         """Whether a node that is held is to be tried again."""
-        sentence = self._held.get(node)
+        sentence = self._held.get(key)
         return sentence is not None and sentence.until <= now
 
-    def parts(self, nodes: Sequence[ua.NodeId | None]) -> list[list[int]]:
-        """How to ask for nodes: places that may be asked together, then the parts to be asked one by one.
+    def parts(self, keys: Sequence[Key]) -> list[list[int]]:
+        """How to ask: places that may be asked together, or the parts to be asked one by one.
 
-        Of a suspected request that is not one node yet these are its halves. None stands for what is no value.
+        A suspected request is asked in halves, and all others are no larger than these.
         """
         if not self.suspicious:
-            return [list(range(len(nodes)))]
+            return [list(range(len(keys)))]
         suspects = set(self._suspects)
-        free = [place for place, node in enumerate(nodes) if node not in suspects]
-        rest = [place for place, node in enumerate(nodes) if node in suspects]
-        half = (len(rest) + 1) // 2
-        return [free, *(part for part in (rest[:half], rest[half:]) if part)]
+        free = [place for place, key in enumerate(keys) if key not in suspects]
+        rest = [place for place, key in enumerate(keys) if key in suspects]
+        half = max((len(rest) + 1) // 2, 1)
+        return [part[begin : begin + half] for part in (free, rest) for begin in range(0, len(part), half)]
 
-    def lost(self, nodes: Iterable[ua.NodeId], now: float) -> None:
-        """Remember what was being read when the connection was lost; hold a node that was read alone and suspected."""
-        asked = list(dict.fromkeys(nodes))
+    def lost(self, keys: Iterable[Key], now: float) -> None:
+        """Remember what was being read when the connection was lost; hold what was read alone and suspected."""
+        asked = list(dict.fromkeys(keys))
         before = set(self._suspects)
         alone = len(asked) == 1 and (self.reason(asked[0]) or (self.suspicious and asked[0] in before))
         if alone:
             self.hold(asked[0], CLOSES, now, closes=True)
-            self._suspects, self._losses = [], 0
+            self._suspects, self._losses, self._cleared = [], 0, 0
             return
-        self._losses = self._losses + 1 if not before.isdisjoint(asked) else 1
-        self._suspects = asked
+        again = self.suspicious or not before.isdisjoint(asked)
+        self._losses = self._losses + 1 if again else 1
+        self._suspects, self._largest = asked, 0
 
-    def answered(self, nodes: Iterable[ua.NodeId]) -> None:
-        """Clear nodes of suspicion."""
-        read = set(nodes)
-        self._suspects = [node for node in self._suspects if node not in read]
-        if not self._suspects:
-            self._losses = 0
+    def answered(self, keys: Iterable[Key], now: float) -> None:
+        """Clear of suspicion what one request has read."""
+        read = set(keys)
+        self._largest = max(self._largest, len(read))
+        self._suspects = [key for key in self._suspects if key not in read]
+        if self._suspects:
+            return
+        if self.suspicious:
+            self._cleared = self._cleared + 1 if now - self._cleared_at <= _CLEARED_WITHIN_S else 1
+            self._cleared_at = now
+            if self._cleared >= _CLEARED:
+                self.most = min(self._largest, self.most or self._largest)
+                self._cleared = 0
+        self._losses = 0
 
-    def hold(self, node: ua.NodeId, reason: str, now: float, *, closes: bool = False) -> None:
+    def hold(self, key: Key, reason: str, now: float, *, closes: bool = False) -> None:
         """Leave a node out for a while, each time for longer."""
-        before = self._held.get(node)
+        before = self._held.get(key)
         first, longest = (
             (_FIRST_REST_OF_CLOSERS_S, _LONGEST_REST_OF_CLOSERS_S) if closes else (_FIRST_REST_S, _LONGEST_REST_S)
         )
         rest_s = first if before is None or before.closes is not closes else min(2 * before.rest_s, longest)
-        self._held[node] = _Sentence(reason, rest_s, now + rest_s, closes)
+        self._held[key] = _Sentence(reason, rest_s, now + rest_s, closes)
         self._changed()
 
-    def release(self, node: ua.NodeId) -> None:
+    def release(self, key: Key) -> None:
         """Read a node as the others again."""
-        if self._held.pop(node, None) is not None:
+        if self._held.pop(key, None) is not None:
             self._changed()
 
-    def defer(self, node: ua.NodeId, now: float) -> None:
+    def defer(self, key: Key, now: float) -> None:
         """Put the next trial of a node off by as long as the last one, before it is tried: it may end the session."""
-        sentence = self._held[node]
-        self._held[node] = replace(sentence, until=now + sentence.rest_s)
+        sentence = self._held[key]
+        self._held[key] = replace(sentence, until=now + sentence.rest_s)
         self._changed()
 
     def _changed(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from asyncua import ua
@@ -20,7 +21,7 @@ from drivers.opcua.batching import TOO_MUCH, Batching, TooMuchAtOnce, together
 from drivers.opcua.codec import UNDECODABLE, status_text
 from drivers.opcua.decoding import DECODING_ERRORS, values_of
 from drivers.opcua.kept_read import KeptRead
-from drivers.opcua.node_ids import SERVER_STATE, id_of, reads_value
+from drivers.opcua.node_ids import SERVER_STATE, key_of
 from drivers.opcua.quarantine import Quarantine
 from drivers.opcua.records import CountError, int32, results_begin
 from drivers.opcua.security import Access
@@ -73,12 +74,11 @@ class Reading(Batching):
 
         Nodes in quarantine are not asked for, but in a `trial`. Raises `LinkError`.
         """
-        held = {place for place, node in enumerate(nodes) if not trial and self._reason(node)}
+        held = {place for place, node in enumerate(nodes) if not trial and self.quarantine.reason(key_of(node))}
         asked = [place for place in range(len(nodes)) if place not in held]
         answers = dict.fromkeys(held, UNDECODABLE)
         async with self._deadline("reading", timeout_s):
-            values = [id_of(node) if reads_value(node) else None for node in (nodes[place] for place in asked)]
-            for part in self.quarantine.parts(values):
+            for part in self.quarantine.parts([key_of(nodes[place]) for place in asked]):
                 places = [asked[number] for number in part]
                 answers |= zip(places, await self._read([nodes[place] for place in places], timestamps), strict=True)
         return [answers[place] for place in range(len(nodes))]
@@ -99,7 +99,7 @@ class Reading(Batching):
                 self._suspect([node for kept in requests for node in kept.nodes])
                 raise
         if self.quarantine.doubts:
-            self.quarantine.answered(id_of(node) for kept in requests for node in kept.nodes)
+            self.quarantine.answered([key_of(node) for kept in requests for node in kept.nodes], time.monotonic())
         return bodies
 
     async def _exchange(self, kept: KeptRead) -> bytes:
@@ -139,7 +139,8 @@ class Reading(Batching):
             self._suspect(nodes)
             raise
         if self.quarantine.suspicious:
-            self.quarantine.answered(id_of(node) for node in nodes if reads_value(node))
+            self.quarantine.answered([key_of(node) for node in nodes], time.monotonic())
+            self._lower_to_most()
         return answers
 
     async def _split(
@@ -162,13 +163,12 @@ class Reading(Batching):
             failure, reason = error, _UNDECODABLE
         else:
             if len(nodes) == 1:
-                self.quarantine.release(id_of(nodes[0]))
+                self.quarantine.release(key_of(nodes[0]))
             return answers
         if not alive:
             await self._require_alive(failure)
         if len(nodes) == 1:
-            if reads_value(nodes[0]):
-                self.quarantine.hold(id_of(nodes[0]), reason, time.monotonic())
+            self.quarantine.hold(key_of(nodes[0]), reason, time.monotonic())
             return [UNDECODABLE]
         half = (len(nodes) + 1) // 2
         answers = [
@@ -193,11 +193,14 @@ class Reading(Batching):
         except DECODING_ERRORS:
             raise failure from None
 
-    def _reason(self, node: ua.ReadValueId) -> str:
-        return self.quarantine.reason(id_of(node)) if reads_value(node) else ""
+    def _lower_to_most(self) -> None:
+        """Ask for no more at once than the server bears, as far as the quarantine has found out."""
+        most, known = self.quarantine.most, self.limits.read
+        if most and (not known or known > most):
+            self.limits = replace(self.limits, read=most)
 
     def _suspect(self, nodes: Sequence[ua.ReadValueId]) -> None:
-        """Remember whose values were being read when the connection was lost."""
-        read = [id_of(node) for node in nodes if reads_value(node) and node != SERVER_STATE]
+        """Remember what was being read when the connection was lost."""
+        read = [key_of(node) for node in nodes if node != SERVER_STATE]
         if read:
             self.quarantine.lost(read, time.monotonic())

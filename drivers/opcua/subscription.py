@@ -32,7 +32,7 @@ from drivers.opcua.codec import Cell, decode, status_text
 from drivers.opcua.decoding import DECODING_ERRORS, decode_each
 from drivers.opcua.fastpath import Cells, Layout
 from drivers.opcua.link import Link
-from drivers.opcua.node_ids import id_of
+from drivers.opcua.node_ids import key_of
 from drivers.opcua.notification import HANDLE_SIZE, Change, Notification, parse
 from drivers.opcua.options import DeviceOptions, PointOptions
 from drivers.opcua.poll import TIMESTAMPS, Poll
@@ -193,7 +193,7 @@ class Subscription:
     async def _monitor(self) -> None:
         """Monitor the nodes; those that the server refuses, or that break an answer, are polled."""
         nodes = self._request.nodes
-        held = [number for number, node in enumerate(nodes) if self._link.quarantine.reason(id_of(node))]
+        held = [number for number, node in enumerate(nodes) if self._link.quarantine.reason(key_of(node))]
         items = {number: self._item(number, node) for number, node in enumerate(nodes) if number not in held}
         statuses = await self._statuses(items)
         again = {number: items[number] for number, status in statuses.items() if status in _FILTER_REFUSED}

@@ -234,3 +234,44 @@ async def test_a_server_that_answers_a_part_only_is_asked_for_less(
         await driver.read(0)
         assert [driver.image.value(row) for row in range(5)] == list(wanted.values())
         await driver.write({row: float(row) for row in range(5)})
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+async def test_a_server_that_closes_the_connection_at_large_requests_gets_smaller_ones(
+    culprit: SkidServer, monkeypatch: pytest.MonkeyPatch, fast_path: bool
+) -> None:
+    """Some servers end the connection where they should say BadTooManyOperations."""
+    read = InternalSession.read
+    seen: list[int] = []
+
+    async def reading(self: InternalSession, params: Any) -> Any:
+        seen.append(len(params.NodesToRead))
+        if len(params.NodesToRead) > 9:
+            listener: Any = culprit.server.bserver
+            for client in list(listener.clients):
+                client.transport.abort()
+        return await read(self, params)
+
+    monkeypatch.setattr(InternalSession, "read", reading)
+    driver = OpcUa({"plc": DeviceOptions(endpoint=culprit.endpoint, timeout_ms=60_000, fast_path=fast_path)}, ON)
+    lost = good = 0
+    try:
+        while good < 3 and lost < 40:
+            try:
+                await driver.open()
+                while good < 3:
+                    await driver.read(0)
+                    assert look(driver) == ALL
+                    good += 1
+            except LinkError:
+                lost, good = lost + 1, 0
+        assert good == 3
+        assert lost <= 20
+        seen.clear()
+        await driver.read(0)
+        assert len(seen) <= 6, "few requests, of the size that the server bears"
+        await driver.open()
+        await driver.read(0)
+        assert look(driver) == ALL
+    finally:
+        await driver.close()

@@ -10,7 +10,7 @@ import pytest
 from drivers.opcua.quarantine import CLOSES, Quarantine
 
 ua: Any = asyncua.ua
-NODES = [ua.NodeId(f"N{number}", 2) for number in range(100)]
+NODES = [(ua.NodeId(f"N{number}", 2), 13) for number in range(100)]
 
 
 def test_a_node_is_left_out_for_longer_and_longer() -> None:
@@ -53,7 +53,7 @@ def test_a_first_loss_is_a_doubt_and_no_suspicion() -> None:
     quarantine.lost(NODES, 0.0)
     assert quarantine.doubts
     assert not quarantine.suspicious
-    quarantine.answered(NODES)
+    quarantine.answered(NODES, 0.0)
     assert not quarantine.doubts
 
 
@@ -81,7 +81,7 @@ def test_a_node_at_which_the_server_closes_the_connection_is_found(guilty: int, 
             if culprit in asked:
                 quarantine.lost(asked, now)
                 break
-            quarantine.answered(asked)
+            quarantine.answered(asked, now)
     assert sessions >= 3
     assert quarantine.reason(culprit) == CLOSES
     assert not any(quarantine.reason(node) for node in nodes if node != culprit)
@@ -97,7 +97,7 @@ def test_connections_that_are_lost_for_other_reasons_hold_no_node() -> None:
     for turn in range(20):
         quarantine.lost(NODES, float(turn))
         for part in quarantine.parts(NODES):
-            quarantine.answered([NODES[place] for place in part])
+            quarantine.answered([NODES[place] for place in part], float(turn))
         assert not quarantine.doubts
     for turn in range(20):
         quarantine.lost(NODES[turn : turn + 1], float(turn))
@@ -112,4 +112,41 @@ def test_every_node_is_asked_for_once_however_they_are_parted() -> None:
         quarantine.lost(NODES[40:60], 0.0)
     parts = quarantine.parts(NODES)
     assert sorted(place for part in parts for place in part) == list(range(100))
-    assert [len(part) for part in parts] == [80, 10, 10]
+    assert [len(part) for part in parts] == [10] * 10, "none is larger than a half of what is suspected"
+
+
+def closing_at(size: int, quarantine: Quarantine, now: float, readings: int) -> int:
+    """Read all nodes of a server that closes the connection at larger requests; how often it does."""
+    closed = 0
+    for reading in range(readings):
+        parts = quarantine.parts(NODES)
+        if not quarantine.suspicious and quarantine.most:
+            parts = [list(range(begin, min(begin + quarantine.most, 100))) for begin in range(0, 100, quarantine.most)]
+        for part in parts:
+            asked = [NODES[place] for place in part]
+            if len(asked) > size:
+                quarantine.lost(asked, now + reading)
+                closed += 1
+                break
+            if quarantine.doubts:
+                quarantine.answered(asked, now + reading)
+    return closed
+
+
+@pytest.mark.parametrize("size", [1, 7, 30, 60, 99])
+def test_a_server_that_closes_the_connection_at_large_requests_gets_smaller_ones(size: int) -> None:
+    quarantine = Quarantine()
+    assert closing_at(size, quarantine, 0.0, 40) <= 22
+    assert size / 2 - 1 <= quarantine.most <= size
+    assert closing_at(size, quarantine, 100.0, 40) == 0
+    assert not any(map(quarantine.reason, NODES)), "no node is to blame"
+
+
+def test_a_network_that_breaks_now_and_then_makes_requests_no_smaller() -> None:
+    quarantine = Quarantine()
+    for turn in range(10):
+        for _ in range(2):
+            quarantine.lost(NODES, 1000.0 * turn)
+        for part in quarantine.parts(NODES):
+            quarantine.answered([NODES[place] for place in part], 1000.0 * turn)
+    assert quarantine.most == 0
