@@ -8,10 +8,10 @@ from typing import Final
 
 from engine.core.spec import TagSpec
 from engine.core.table import TagKind
+from engine.core.units import same_unit
 from engine.plots.spans import Span, is_of_a_process, joined
 from engine.system import SYSTEM_TAGS, X_AXES
 from engine.uod.skid import Skid
-from engine.uod.units import UnitError, conversion
 from protocol.models import PlotAxis, PlotColorRegion, PlotConfiguration, SubPlot
 
 _COLORS = ("#1f77b4", "#d62728", "#2ca02c", "#ff7f0e", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22", "#7f7f7f")
@@ -92,15 +92,7 @@ def plot_configuration(skid: Skid, axes: Sequence[Axis], spans: Sequence[Span]) 
 
 def _share(one: TagSpec, other: TagSpec) -> bool:
     """Whether two tags have the same unit. What has none has nothing in common with anything."""
-    if not one.unit or not other.unit:
-        return False
-    if one.unit == other.unit:
-        return True
-    try:
-        found = conversion(one.unit, other.unit)
-    except UnitError:
-        return False
-    return (found.scale, found.offset) == (1, 0)
+    return bool(one.unit and other.unit) and same_unit(one.unit, other.unit)
 
 
 def _axis(tags: Sequence[TagSpec]) -> Axis:

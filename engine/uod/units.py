@@ -20,7 +20,6 @@ __all__ = [
     "conversion",
     "nearest_unit",
     "parse_unit",
-    "shown",
 ]
 
 QUANTITIES: tuple[tuple[str, ...], ...] = (
@@ -104,11 +103,6 @@ def conversion(source: str | None, target: str | None) -> Conversion:
     """
     wanted = parse_unit(target)
     return Conversion(*units.conversion(parse_unit(source), wanted))
-
-
-def shown(unit: str | None) -> str:
-    """A unit with its dimension, for messages: "L/h ([length]^3 [time]^-1)"."""
-    return f"{unit or 'no unit'} ({parse_unit(unit).dimension})"
 
 
 def compatible_units(unit: str | None) -> list[str]:
