@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from engine.runs.archive import ArchiveRows
-from engine.runs.archive_folder import TABLE, ArchiveFolder, Room
+from engine.runs.archive_folder import DAMAGED, TABLE, ArchiveError, ArchiveFolder, Room
 from engine.runs.parquet import columns_line, require_parquet, row_line, write_parquet
 from engine.runs.run_files import RunFiles
 from engine.runs.whole_lines import WholeLines
@@ -219,5 +219,12 @@ class ArchiveFiles:
 
 def _make_table(kept: Path) -> None:
     WholeLines(kept).close()  # without a row that is torn
-    write_parquet(kept, kept.with_suffix(TABLE))
+    try:
+        damaged = write_parquet(kept, kept.with_suffix(TABLE))
+    except ArchiveError as error:
+        aside = kept.replace(kept.with_suffix(DAMAGED))
+        log.error("no table can be made of %s: %s; it is kept as %s", kept, error, aside.name)  # noqa: TRY400
+        return
+    if damaged:
+        log.error("%s: %d damaged rows are left out of the table", kept, damaged)
     kept.unlink()

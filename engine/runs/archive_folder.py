@@ -33,6 +33,9 @@ ROWS: Final = ".rows"
 TABLE: Final = ".parquet"
 UNFINISHED: Final = ".unfinished"
 """A table that is being made."""
+DAMAGED: Final = ".damaged"
+"""Exact values of which no table can be made."""
+_SUFFIXES: Final = frozenset({TEXT, ROWS, TABLE, UNFINISHED, DAMAGED})
 _NAME: Final = re.compile(r"archiver-\d{4}-\d\d-\d\d_\d{6}(-\d+)?")
 _SPARE: Final = 10
 """No row is written any more when only this part of the room is left that the disk shall have; the outbox needs it."""
@@ -150,7 +153,7 @@ class ArchiveFolder:
         """All runs but the active one, by stem."""
         files: dict[str, list[Path]] = {}
         for path in self.path.iterdir():
-            if path.suffix in {TEXT, ROWS, TABLE, UNFINISHED} and path.stem != active and _NAME.fullmatch(path.stem):
+            if path.suffix in _SUFFIXES and path.stem != active and _NAME.fullmatch(path.stem):
                 files.setdefault(path.stem, []).append(path)
         found: dict[str, _Kept] = {}
         for stem, paths in files.items():

@@ -53,32 +53,43 @@ def row_line(unix: float, values: Sequence[Any]) -> bytes:
     return orjson.dumps([unix, *values], option=orjson.OPT_APPEND_NEWLINE)
 
 
-def write_parquet(kept: Path, target: Path) -> None:
-    """Make the file `target` of what was kept; it is there whole, or not at all. Raises `OSError`."""
+def write_parquet(kept: Path, target: Path) -> int:
+    """Make the file `target` of what was kept; it is there whole, or not at all. Returns how many rows are damaged.
+
+    Raises `OSError`, and `ArchiveError` where no table can be made of it.
+    """
     arrow: Any = importlib.import_module("pyarrow")
     parquet: Any = importlib.import_module("pyarrow.parquet")
-    names, types = _columns(kept)
+    names, types, damaged = _columns(kept)
+    if not names:
+        raise ArchiveError("it does not say what its columns are")
     stamp = arrow.timestamp("us", tz="UTC")
     fields = [(name, getattr(arrow, kind)()) for name, kind in zip(names, types, strict=True)]
     schema = arrow.schema([("Datetime (UTC)", stamp), *fields])
     unfinished = target.with_suffix(UNFINISHED)
-    with parquet.ParquetWriter(unfinished, schema) as writer:
-        for rows in _batches(kept):
-            columns = [[round(row[0] * 1e6) for row in rows]]
-            columns += [[_fitted(row[place], kind) for row in rows] for place, kind in enumerate(types, start=1)]
-            arrays = [arrow.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
-            writer.write_batch(arrow.record_batch(arrays, schema=schema))
+    try:
+        with parquet.ParquetWriter(unfinished, schema) as writer:
+            for rows in _batches(kept):
+                columns = [[round(row[0] * 1e6) for row in rows]]
+                columns += [[_fitted(row[place], kind) for row in rows] for place, kind in enumerate(types, start=1)]
+                arrays = [arrow.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+                writer.write_batch(arrow.record_batch(arrays, schema=schema))
+    except (ValueError, TypeError, OverflowError) as error:  # a value that is damaged, and looks like one all the same
+        raise ArchiveError(str(error)) from error
     with unfinished.open("rb+") as file:
         os.fsync(file.fileno())
     unfinished.replace(target)
+    return damaged
 
 
-def _columns(kept: Path) -> tuple[list[str], list[str]]:
-    """The names and types of all columns; text where one has had values of different types."""
+def _columns(kept: Path) -> tuple[list[str], list[str], int]:
+    """The names and types of all columns; text where one has had values of different types. And the damaged rows."""
     names: list[str] = []
     types: list[str] = []
     used: list[set[str]] = []
+    damaged = 0
     for columns, row in _lines(kept):
+        damaged += columns is None and not row
         if columns is not None:
             names, types = columns["names"], columns["types"]
             used = used or [set[str]() for _ in names]
@@ -88,7 +99,7 @@ def _columns(kept: Path) -> tuple[list[str], list[str]]:
     for place, seen in enumerate(used):
         if seen:
             types[place] = seen.pop() if len(seen) == 1 else "string"
-    return names, types
+    return names, types, damaged
 
 
 def _fitted(value: Any, kind: str) -> Any:
@@ -111,8 +122,20 @@ def _batches(kept: Path) -> Iterator[list[list[Any]]]:
 
 
 def _lines(kept: Path) -> Iterator[tuple[dict[str, list[str]] | None, list[Any]]]:
-    """Each line as columns or as a row, the other being None or empty."""
+    """Each line as columns or as a row, the other being None or empty; both where a line is damaged."""
+    width = 0
     with kept.open("rb") as file:
         for line in file:
-            read: Any = orjson.loads(line)
-            yield (read, []) if isinstance(read, dict) else (None, read)
+            try:
+                read: Any = orjson.loads(line)
+            except orjson.JSONDecodeError:
+                yield None, []
+                continue
+            match read:
+                case {"names": [*names], "types": [*types]} if len(names) == len(types) and width in {0, len(names)}:
+                    width = len(names)
+                    yield read, []
+                case [int() | float() as unix, *values] if width and len(values) == width:
+                    yield None, [unix, *values]
+                case _:
+                    yield None, []

@@ -236,6 +236,31 @@ async def test_a_value_that_is_damaged_costs_that_value(
     assert b"PU99: 30" in path.with_suffix(".broken-1").read_bytes()
 
 
+async def test_a_run_that_is_damaged_is_told_by_its_id(
+    tried: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tried("ended")
+    data = path.read_bytes()
+    at = data.index(b"Datetime (UTC),T")
+    path.write_bytes(data[:at] + b"D?" + data[at + 2 :])
+    found = await found_in(path)
+    assert "run" not in found
+    assert "line 30" not in found, "nothing is left of a run that is gone"
+    assert "run run was going on when the engine ended, and cannot go on" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"junk", b"00000000 {}", b'00000000 {"commits":1000000,"unix":0,"runs":["x"]}']
+)
+async def test_a_seal_that_cannot_be_read_says_nothing(
+    content: bytes, tried: Callable[[str], Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tried("ended")
+    path.with_suffix(SUFFIX).write_bytes(content)
+    assert (await found_in(path))["Run Counter"] == 7
+    assert not is_said(caplog)
+
+
 async def test_a_large_file_is_looked_at_where_it_is_read(
     tried: Callable[[str], Path], caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
