@@ -101,6 +101,8 @@ class RpcChannel:
             raise _again(self._lose(_loss(closed))) from None
         finally:
             self._calls.pop(call_id, None)
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # a connection that is lost in mid-sending fails both the sending and the answer
 
     async def ping(self) -> None:
         """Make sure that the other side still reads and answers. Raises as `call` does."""

@@ -36,6 +36,8 @@ class Receiver:
         """What has arrived before it was logged, if it ever is, and when."""
         self._newest: dict[str, float] = {}
         """Run -> newest tick that is stored."""
+        self._forgotten: dict[str, float] = {}
+        """Run -> newest tick that was stored before the engine's own record of it was damaged."""
         self._calls = 0
 
     @property
@@ -51,6 +53,8 @@ class Receiver:
         """Take note of what the engine has published in a run."""
         self.logged += 1
         key, text = _key(message), json.dumps(message["tags"])
+        if key[1] <= self._forgotten.get(key[0], 0.0):
+            return  # no aggregator stores what is not newer than what it has, and the engine could not know
         if key in self._early:
             self._compare(key, text, json.dumps(self._early.pop(key)[0]["tags"]))
         else:
@@ -60,7 +64,7 @@ class Receiver:
         """Give up what the engine that has just been killed, or whose store was damaged, may not have kept."""
         self._waiting.clear()
         self._early.clear()
-        self._newest.clear()
+        self._forgotten, self._newest = {**self._forgotten, **self._newest}, {}
 
     def settle(self, now: float) -> None:
         """Take for snapshots what was never logged."""

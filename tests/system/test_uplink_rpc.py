@@ -4,7 +4,9 @@ stay silent, close with 1000, answer nonsense, call us out of turn."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -140,6 +142,29 @@ async def test_a_reset_fails_the_calls_that_wait() -> None:
     async with channel_to(reset) as (channel, _):
         with pytest.raises(ConnectionLostError):
             await channel.ping()
+
+
+async def test_a_connection_lost_in_mid_sending_is_told_once() -> None:
+    """Both the sending and the answer fail then, and only one of them can be waited for."""
+    unseen: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: unseen.append(context))
+    sending = asyncio.Event()
+
+    async def hang_up(connection: ServerConnection) -> None:
+        connection.transport.pause_reading()
+        await sending.wait()
+        connection.transport.abort()
+
+    async with channel_to(hang_up) as (channel, serving):
+        call = asyncio.create_task(channel.call("x", json.dumps({"long": os.urandom(10_000_000).hex()}).encode()))
+        await asyncio.sleep(0)
+        sending.set()
+        with pytest.raises(ConnectionLostError):
+            await call
+        await asyncio.wait([serving])
+        del call
+        gc.collect()
+    assert unseen == []
 
 
 @pytest.mark.parametrize("result", [None, 7, {"_type": "SuccessMessage"}])
