@@ -34,8 +34,9 @@ class FileUplink(LinesUplink):
             missing = not path.parent.is_dir()
             why = f"there is no folder {path.parent}; create it" if missing else f"{error.strerror}; free the way"
             raise UplinkError(f"cannot write {path}: {why}, or name another file") from error
-        _end_last_line(file)
         super().__init__(engine, file, str(path))
+        if _is_cut_off(file):
+            self._before = b"\n"
 
     def _is_full(self) -> bool:
         # Not while messages wait: what the new file begins with would be newer than they are.
@@ -60,10 +61,9 @@ class FileUplink(LinesUplink):
         return FileIO(self._path, "a+")
 
 
-def _end_last_line(file: FileIO) -> None:
-    """Begin a new line after one that was cut off when the power went."""
+def _is_cut_off(file: FileIO) -> bool:
+    """Whether the last line has no end, as the power went."""
     if not file.seekable() or file.tell() == 0:
-        return
+        return False
     file.seek(-1, 2)
-    if file.read(1) != b"\n":
-        file.write(b"\n")
+    return file.read(1) != b"\n"

@@ -42,6 +42,8 @@ class LinesUplink:
         self._sequence_numbers = count(1)
         self._engine_id = ""
         self._unread = False
+        self._before = b""
+        """What the next line ends: the one before was cut off."""
 
     async def run(self) -> None:
         who = self._engine.registration()
@@ -95,7 +97,7 @@ class LinesUplink:
         line = addressed(body, self._engine_id, next(self._sequence_numbers)) + b"\n"
         while not self._unread:
             try:
-                await self._lines.append(line)
+                await self._lines.append(self._before + line)
             except BrokenPipeError:
                 self._unread = True
                 self._fail("nobody reads it any more")
@@ -103,6 +105,7 @@ class LinesUplink:
                 self._fail(f"{error.strerror}; messages wait in memory until it can be written again")
                 await asyncio.sleep(RETRY_S)
             else:
+                self._before = b""
                 self.status.sent += 1
                 self.status.connected = True
                 self.status.state = f"writing {self._called}"

@@ -22,6 +22,7 @@ from engine.uplinks.stdout import StdoutUplink
 from protocol.engine_messages import ControlStateMsg
 from protocol.models import ControlState
 from tests.interop.small_engine import SmallEngine
+from tests.unit.full_disk import files_no_larger_than
 
 BEGINNING = ["UodInfoMsg", "TagsUpdatedMsg", "ControlStateMsg"]
 
@@ -117,6 +118,19 @@ async def test_a_full_disk_is_said_once_and_the_messages_wait(
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
+async def test_a_disk_that_is_full_at_the_start_is_outlasted(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text('{"a": 1}\n{"cut o')
+    with files_no_larger_than(10):
+        uplink = FileUplink(SmallEngine(FT01=0), path)
+    async with running(uplink):
+        await until(uplink, len(BEGINNING))
+    first, cut, *lines = path.read_text().splitlines()
+    assert (first, cut) == ('{"a": 1}', '{"cut o')
+    assert [json.loads(line)["_type"] for line in lines] == BEGINNING
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file size limits are POSIX")
 async def test_a_line_that_did_not_fit_is_written_once_there_is_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +210,7 @@ from io import FileIO
 from engine.uplinks import lines
 from engine.uplinks.lines import LinesUplink
 from tests.interop.small_engine import SmallEngine
+from tests.unit.full_disk import files_no_larger_than
 
 async def main():
     lines.CLOSE_WITHIN_S = 0.2
