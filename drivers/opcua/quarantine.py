@@ -91,7 +91,8 @@ class Quarantine:
     def parts(self, keys: Sequence[Key]) -> list[list[int]]:
         """How to ask: places that may be asked together, or the parts to be asked one by one.
 
-        A suspected request is asked in halves, and all others are no larger than these.
+        A suspected request is asked in halves; before it all others, in requests no larger than these, or than one that
+        was answered meanwhile.
         """
         if not self.suspicious:
             return [list(range(len(keys)))]
@@ -99,7 +100,8 @@ class Quarantine:
         free = [place for place, key in enumerate(keys) if key not in suspects]
         rest = [place for place, key in enumerate(keys) if key in suspects]
         half = max((len(rest) + 1) // 2, 1)
-        return [part[begin : begin + half] for part in (free, rest) for begin in range(0, len(part), half)]
+        sizes = ((free, max(half, self._largest)), (rest, half))
+        return [part[begin : begin + size] for part, size in sizes for begin in range(0, len(part), size)]
 
     def lost(self, keys: Iterable[Key], now: float) -> None:
         """Remember what was being read when the connection was lost; hold what was read alone and suspected."""
@@ -112,7 +114,9 @@ class Quarantine:
             return
         again = self.suspicious or not before.isdisjoint(asked)
         self._losses = self._losses + 1 if again else 1
-        self._suspects, self._largest = asked, 0
+        self._suspects = asked
+        if not self.suspicious:
+            self._largest = 0
 
     def answered(self, keys: Iterable[Key], now: float) -> None:
         """Clear of suspicion what one request has read."""

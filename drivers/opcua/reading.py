@@ -77,9 +77,12 @@ class Reading(Batching):
         held = {place for place, node in enumerate(nodes) if not trial and self.quarantine.reason(key_of(node))}
         asked = [place for place in range(len(nodes)) if place not in held]
         answers = dict.fromkeys(held, UNDECODABLE)
-        async with self._deadline("reading", timeout_s):
-            for part in self.quarantine.parts([key_of(nodes[place]) for place in asked]):
-                places = [asked[number] for number in part]
+        if held and not asked:
+            async with self._deadline("reading", timeout_s):  # a lost link has to be noticed all the same
+                await self._ask([SERVER_STATE], timestamps)
+        for part in self.quarantine.parts([key_of(nodes[place]) for place in asked]):
+            places = [asked[number] for number in part]
+            async with self._deadline("reading", timeout_s):
                 answers |= zip(places, await self._read([nodes[place] for place in places], timestamps), strict=True)
         return [answers[place] for place in range(len(nodes))]
 

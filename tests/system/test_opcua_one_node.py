@@ -13,7 +13,7 @@ from drivers.contract import LinkError, Quality
 from drivers.opcua.driver import OpcUa
 from drivers.opcua.options import DeviceOptions
 from tests.clock import Clock
-from tests.system.opcua_server import SKID, SkidServer, is_sign_of_life, opened, points, quality, skid_node, ua
+from tests.system.opcua_server import SKID, Proxy, SkidServer, is_sign_of_life, opened, points, quality, skid_node, ua
 
 V = ua.VariantType
 NAMES = [f"n{number}" for number in range(20)]
@@ -146,6 +146,19 @@ async def test_a_value_larger_than_any_message_may_be(culprit: SkidServer) -> No
         await driver.read(0)
         assert look(driver) == ALL_BUT_ONE
         assert "BadResponseTooLarge" in quality(driver, CULPRIT)[1]
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+async def test_a_lost_link_is_noticed_where_every_node_is_left_out(culprit: SkidServer, fast_path: bool) -> None:
+    culprit.set("culprit", ua.DataValue(absurd()))
+    on = points(skid_node("culprit"))
+    async with Proxy(culprit.port) as proxy, opened(proxy.endpoint, on, fast_path=fast_path) as driver:
+        for _ in range(2):
+            await driver.read(0)
+            assert quality(driver, 0)[0] is Quality.BAD
+        proxy.drop()
+        with pytest.raises(LinkError):
+            await driver.read(0)
 
 
 async def test_a_server_that_fails_all_readings_has_a_fault_of_its_own(
