@@ -26,6 +26,10 @@ _CLOCKS = (
     "set the clocks of this machine and of the server; if they are right, the certificate has ended and a new one is "
     "needed"
 )
+_RENEW = (
+    "have a new certificate made for this client (delete its file, or give another one in certificate and private_key) "
+    "and trust that on the server"
+)
 _USER = "give user and its password, or correct them, and see on the server what this user may do"
 
 _ADVICE: dict[int, str] = {
@@ -40,6 +44,15 @@ _ADVICE: dict[int, str] = {
     StatusCodes.BadCertificateInvalid: _CERTIFICATE,
     StatusCodes.BadCertificateChainIncomplete: _CERTIFICATE,
     StatusCodes.BadCertificateUseNotAllowed: _CERTIFICATE,
+    StatusCodes.BadCertificateIssuerUseNotAllowed: _CERTIFICATE,
+    StatusCodes.BadCertificateRevocationUnknown: _CERTIFICATE,
+    StatusCodes.BadCertificatePolicyCheckFailed: _RENEW,
+    StatusCodes.BadCertificateRevoked: _RENEW,
+    StatusCodes.BadCertificateIssuerRevoked: _RENEW,
+    StatusCodes.BadCertificateUriInvalid: _RENEW,
+    StatusCodes.BadCertificateHostNameInvalid: "write the host name in endpoint that the server's certificate has",
+    StatusCodes.BadApplicationSignatureInvalid: _RENEW,
+    StatusCodes.BadUserSignatureInvalid: "see that user_key is the key of user_certificate",
     StatusCodes.BadCertificateTimeInvalid: _CLOCKS,
     StatusCodes.BadCertificateIssuerTimeInvalid: _CLOCKS,
     StatusCodes.BadIdentityTokenRejected: _USER,

@@ -25,7 +25,7 @@ from protocol.models import SystemStateEnum
 
 _TABLE_LINES = 5
 """Title, head, rule, caption and the line of the prompt."""
-_LONGEST_NAME, _LONGEST_VALUE, _LONGEST_UNIT = 32, 32, 12
+_LONGEST_NAME, _LONGEST_VALUE, _LONGEST_UNIT = 32, 24, 12
 _LEAST_WHY = 16
 _GAPS = 12
 """Columns between the columns, at most."""

@@ -190,3 +190,28 @@ async def test_where_discovery_is_refused_everywhere_no_advice_leads_back(
     assert "BadSecurityPolicyRejected" in str(failed.value)
     assert "neither here nor at /discovery" in str(failed.value)
     assert "security: none" not in str(failed.value)
+
+
+async def test_a_server_that_hangs_up_on_a_client_that_it_does_not_trust(guarded: SkidServer) -> None:
+    class Silent(Proxy):
+        async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            hello = await message(reader)
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._target)
+            self._writers += [writer, far_writer]
+            far_writer.write(hello)
+            writer.write(await message(far_reader))
+            opening = await message(reader)
+            if b"#None" not in opening[:100]:
+                writer.close()
+                far_writer.close()
+                return
+            far_writer.write(opening)
+            await asyncio.gather(self._pump(reader, far_writer), self._pump(far_reader, writer))
+
+    async with Silent(guarded.port) as proxy:
+        with pytest.raises(LinkError) as failed:
+            await look(proxy.endpoint)
+    assert "the connection was lost while opening a session" in str(failed.value)
+    assert "Or the server does not trust this client: trust this client's certificate on the server" in str(
+        failed.value
+    )
