@@ -107,10 +107,8 @@ class Tree:
 class Explorer:
     """Browses what is below a node, slice by slice; a node that cannot be had is named and costs no other."""
 
-    def __init__(self, link: Link, progress: Callable[[int], None] | None = None) -> None:
-        """`progress` is called with the number of nodes found so far."""
+    def __init__(self, link: Link) -> None:
         self._link = link
-        self._progress = progress
         self._reopened = 0
         self._seen: set[ua.NodeId] = set()
         self._troubles: list[str] = []
@@ -123,6 +121,11 @@ class Explorer:
         if self._root is None:
             return None
         return Tree(self._root, self._link.namespaces, self._cut_off, tuple(self._troubles))
+
+    @property
+    def count(self) -> int:
+        """How many nodes have been found so far."""
+        return len(self._seen)
 
     def found(self) -> Tree:
         """That tree. Raises `LookupError` before `explore` has found its first node."""
@@ -150,8 +153,6 @@ class Explorer:
     async def _each(self, entries: Sequence[Entry], ask: Callable[[Sequence[Entry]], Awaitable[None]]) -> None:
         for begin in range(0, len(entries), _AT_ONCE):
             await self._part(entries[begin : begin + _AT_ONCE], ask)
-            if self._progress is not None:
-                self._progress(len(self._seen))
 
     async def _part(self, entries: Sequence[Entry], ask: Callable[[Sequence[Entry]], Awaitable[None]]) -> None:
         """Ask for some entries; where that breaks the connection, for their halves in a new one, and so on."""
@@ -198,13 +199,6 @@ class Explorer:
 
     async def _describe(self, entries: Sequence[Entry]) -> None:
         await _describe(self._link, entries)
-
-
-async def browse(link: Link, path: str, depth: int, limit: int, progress: Callable[[int], None] | None = None) -> Tree:
-    """The tree below a path or node id, as `Explorer.explore` finds it."""
-    explorer = Explorer(link, progress)
-    await explorer.explore(path, depth, limit)
-    return explorer.found()
 
 
 async def _exists(link: Link, node: ua.NodeId) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -16,8 +15,8 @@ if TYPE_CHECKING:
 opcua = typer.Typer(name="opcua", help="Look at OPC UA servers.", no_args_is_help=True)
 
 SHOWN_TROUBLES = 20
-SILENT_S = 2.0
-"""How long a browse may take before it says how far it is."""
+SILENT_S, TOLD_EVERY_S = 2.0, 2.0
+"""How long a browse may take before it says how far it is, and how often it does."""
 
 
 @opcua.command()
@@ -110,17 +109,16 @@ async def _look(options: Any, path: str, depth: int, limit: int) -> tuple[Tree, 
     from drivers.opcua.link import Link
     from engine.cli.screen import tell
 
-    began = said = time.monotonic()
-
-    def progress(count: int) -> None:
-        nonlocal said
-        now = time.monotonic()
-        if now - began > SILENT_S and now - said > 1:
-            said = now
-            tell(f"{count} nodes so far (Ctrl-C ends the search and shows them)")
-
     link = Link(options.endpoint, options.timeout_ms / 1000, options.access)
-    explorer = Explorer(link, progress)
+    explorer = Explorer(link)
+
+    async def tell_progress() -> None:
+        await asyncio.sleep(SILENT_S)
+        while True:
+            tell(f"{explorer.count} nodes so far (Ctrl-C ends the search and shows them)")
+            await asyncio.sleep(TOLD_EVERY_S)
+
+    progress = asyncio.create_task(tell_progress(), name="progress")
     ended = ""
     try:
         await link.open()
@@ -136,6 +134,8 @@ async def _look(options: Any, path: str, depth: int, limit: int) -> tuple[Tree, 
         task.uncancel()
         ended = "the search was ended"
     finally:
+        progress.cancel()
+        await asyncio.wait([progress])
         await link.close()
     return explorer.found(), ended
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from enum import IntEnum
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ from typer.testing import CliRunner, Result
 from engine.cli.app import app
 from tests.system.opcua_server import SKID, Proxy, SkidServer, ua
 
+SKIDLINK = Path(sys.executable).with_name("skidlink")
 V = ua.VariantType
 UNKNOWN = ua.StatusCodes.BadNodeIdUnknown
 
@@ -199,3 +203,36 @@ async def test_what_was_found_is_shown_where_the_server_is_lost_for_good(
     assert names(found) == EVERYTHING
     assert "what was found until then is shown" in found.stderr
     assert found.exit_code == 1
+
+
+class Mute(Proxy):
+    """Says nothing more once a node was asked for."""
+
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while data := await reader.read(65536):
+                self.silent = self.silent or (2).to_bytes(4, "little") + b"B1" in data
+                if not self.silent:
+                    writer.write(data)
+        writer.close()
+
+
+async def test_whoever_ends_a_long_search_sees_what_was_found(plc: SkidServer) -> None:
+    async with Mute(plc.port) as proxy:
+        process = await asyncio.create_subprocess_exec(
+            SKIDLINK, "opcua", "browse", proxy.endpoint, "--security", "none", "--timeout-ms", "60000",
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        assert process.stderr is not None
+        try:
+            async with asyncio.timeout(200):
+                assert b"nodes so far (Ctrl-C ends the search" in await process.stderr.readline()
+                process.send_signal(signal.SIGINT)
+                out, log = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+    assert process.returncode == 1
+    assert b"the search was ended; what was found until then is shown" in log
+    assert f"{plc.index}:C".encode() in out
