@@ -74,7 +74,7 @@ class EngineProcess:
                 kept.write(line)
                 kept.flush()
                 text = line.decode(errors="replace")
-                self.tracebacks += text.startswith("Traceback")
+                self.tracebacks += text.startswith("Traceback") or "never retrieved" in text
                 if found := _VITALS.search(text):
                     ticks, overruns, tasks, _ = map(int, found.groups())
                     self.told.append(Told(time.monotonic(), ticks, overruns, tasks))
