@@ -259,7 +259,6 @@ class Outputs:
     def _want_safe(output: Output, because: str) -> None:
         safe = output.spec.safe_value
         output.wanted, output.asked, output.safe_because, output.refused = safe, False, because, 0
-        output.unwritten = False
 
     def _drive(self, output: Output) -> None:
         """Write what is wanted at once, whatever the device may hold."""

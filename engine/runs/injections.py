@@ -58,11 +58,7 @@ class Injections:
 
     def add(self, injection: Injection) -> ErrorMessage | None:
         """Carry out an injection as far as it need not wait; return why one of its lines could not be."""
-        if any(earlier.postponed for earlier in self._all):
-            injection.postponed = True
-            self._all.append(injection)
-            return None
-        return self._carry_on(injection)
+        return self._carry_on(injection)  # while an earlier one is postponed, the time of this tick is spent
 
     def go_on(self) -> None:
         """Go on, in a new tick."""

@@ -371,3 +371,17 @@ def test_the_answer_to_a_value_is_not_that_to_the_same_value_asked_for_later(ref
     assert here.outputs.written("PU01") is None
     assert here.write() == {"PU01": 50}
     assert here.outputs.written("PU01")
+
+
+def test_only_what_somebody_has_asked_for_is_to_go_out_before_the_next_value() -> None:
+    here = desk({"PU01": PUMP, "PU02": PUMP | {"max_rate": 5}})
+    here.outputs.make_safe()
+    assert not here.outputs.is_busy("PU01"), "a person's value takes the place of a safe one"
+    here.outputs.wish("PU01", 50)
+    here.outputs.wish("PU02", 50)
+    here.tick()
+    assert here.outputs.is_busy("PU01")
+    assert not here.outputs.is_busy("PU02"), "a ramp has a new target"
+    assert not here.outputs.is_busy("PU03")
+    here.lines[0].take_off()
+    assert not here.outputs.is_busy("PU01"), "it has gone out"

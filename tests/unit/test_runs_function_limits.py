@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from engine.runs import function_call
-from engine.runs.time_limit import described, limited
+from engine.runs.time_limit import TookTooLongError, described, limited
 from engine.uod.function import CommandContext, CommandFunction, Value
 from protocol.aggregator_messages import InjectCodeMsg
 from protocol.messages import SuccessMessage
@@ -158,11 +158,32 @@ def test_who_comes_back_in_time_is_left_alone_and_so_are_the_alarms_of_others() 
         signal.setitimer(signal.ITIMER_REAL, 3600.0)
         assert limited(lambda: None, 60.0, lambda: True) is None
         left, _ = signal.setitimer(signal.ITIMER_REAL, 0.0)
-        assert 0 < left <= 3600.0
+        assert 3000.0 < left <= 3600.0
         signal.raise_signal(signal.SIGALRM)
         assert rung == [signal.SIGALRM]
     finally:
         signal.signal(signal.SIGALRM, before)
+
+
+@needs_timer
+def test_a_call_of_the_engines_is_not_interrupted_half_done() -> None:
+    in_engine, halves = [True], [0]
+
+    def work() -> None:
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            halves[0] += 1
+        halves[0] = -1
+        in_engine[0] = False
+        spins_for_ever()
+
+    def spins_for_ever() -> None:
+        while True:
+            pass
+
+    error = limited(work, 0.05, lambda: not in_engine[0])
+    assert isinstance(error, TookTooLongError)
+    assert halves == [-1], "the first part was finished"
 
 
 def test_an_error_that_cannot_be_put_into_words_has_its_name() -> None:

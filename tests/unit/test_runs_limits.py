@@ -9,10 +9,11 @@ import pytest
 
 from engine.runs import budget, pcode
 from engine.runs.answers import MOST_LOGGED
+from engine.runs.budget import Budget
 from engine.runs.ongoing import MOST
 from engine.runs.time_limit import limited
 from protocol.aggregator_messages import CancelMsg, ForceMsg, InjectCodeMsg
-from protocol.engine_messages import RunLogMsg
+from protocol.engine_messages import QueuedRunLogMsg, RunLogMsg, RunStoppedMsg
 from protocol.messages import ErrorMessage
 from tests.unit.runs_bench import Bench
 
@@ -41,6 +42,27 @@ def give(bench: Bench, pcode: str) -> str:
 
 def infos(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.getMessage().startswith("line ")]
+
+
+def test_the_time_of_a_tick_is_spent_by_what_takes_it_and_renewed_with_the_next() -> None:
+    now = [0.0]
+    share = Budget(0.1, lambda: now[0])
+    for _ in range(2):
+        done = 0
+        while not share.is_spent and done < 100:
+            with share:
+                now[0] += 0.003
+            now[0] += 5.0  # what is done beside it does not count
+            done += 1
+        assert done == 9, "nine lines of 3 ms are more than a quarter of 100 ms"
+        share.renew()
+    with share:
+        now[0] += 60.0
+    assert not share.is_spent, "some lines are carried out, however long they take"
+
+
+def test_a_line_may_be_as_long_as_is_said(bench: Bench) -> None:
+    assert give(bench, "Mark: " + "x" * 994) == ""
 
 
 @pytest.mark.parametrize(
@@ -128,6 +150,39 @@ def test_a_pause_holds_up_the_lines_after_it_but_no_others(slow: Bench, caplog: 
     assert infos(caplog)[9:] == [f"line held {each}" for each in range(9)]
 
 
+def test_lines_whose_wait_is_over_but_not_their_turn_wait_with_the_run(
+    slow: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    slow.press("Start")
+    slow.tick()
+    give(slow, "Wait: 0.3 s\n" + "\n".join(f"Info: line {each}" for each in range(12)))
+    slow.tick()
+    give(slow, "Wait: 0.2 s\nInfo: line that waits")
+    while not infos(caplog):
+        slow.tick()
+    slow.press("Hold")
+    slow.ticks(20)
+    assert infos(caplog)[-1] == "line 11", "what only had to wait for its turn goes on in a hold"
+    slow.press("Unhold")
+    slow.ticks(5)
+    assert infos(caplog)[-1] == "line that waits"
+
+
+def test_each_of_many_values_in_one_injection_is_written_and_none_is_cancelled(bench: Bench) -> None:
+    bench.press("Start")
+    bench.tick()
+    give(bench, "\n".join(f"PU01: {value}" for value in (30, 40, 50, 30)))
+    seen: list[float] = []
+    for _ in range(6):
+        bench.tick()
+        seen.append(bench.values["PU01"])
+    assert seen == [30, 40, 50, 30, 30, 30]
+    (log,) = [message for message in bench.engine.states() if isinstance(message, RunLogMsg)]
+    lines = [(line.command_name, line.end is not None, line.cancelled) for line in log.runlog.lines]
+    assert lines == [(f"PU01: {value}", True, False) for value in (30, 40, 50, 30)]
+
+
 def test_lines_that_the_end_of_a_run_leaves_out_are_told(slow: Bench, caplog: pytest.LogCaptureFixture) -> None:
     slow.press("Start")
     slow.tick()
@@ -193,3 +248,9 @@ def test_a_long_run_log_is_not_sent_at_each_change_but_always_in_the_end(tmp_pat
     assert give(bench, "Info: a short while later") == ""
     bench.tick()
     assert bench.told(RunLogMsg)[-1].runlog.lines[-1].command_name == "Info: a short while later"
+    assert give(bench, "Info: and at the end") == ""
+    bench.tick()
+    bench.press("Stop")
+    bench.ticks(100)
+    assert bench.told(RunStoppedMsg)[0].runlog.lines[-1].command_name == "Info: and at the end"
+    assert bench.told(QueuedRunLogMsg) == [], "there is no log outside of the run"

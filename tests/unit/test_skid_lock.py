@@ -36,6 +36,15 @@ def test_what_is_written_is_locked_and_nothing_else() -> None:
     assert lock_names(skid()) == ["192.0.2.20:502 device id 1"]
 
 
+def test_a_heartbeat_is_an_output_too() -> None:
+    made = skid_of({
+        "uod": "One",
+        "devices": {"plc": {"driver": "modbus-tcp", "host": "192.0.2.20"}},
+        "tags": {"WD01": {"device": "plc", "coil": 1, "direction": "output", "heartbeat": "toggle"}},
+    })  # fmt: skip
+    assert lock_names(made) == ["192.0.2.20:502 device id 1"]
+
+
 @pytest.mark.parametrize(
     ("keys", "name"),
     [
