@@ -3,8 +3,8 @@
 Rules of this file:
 
 * A node is suspected before it is found guilty: requests that fail are sent again in halves, until one node is left.
-* A request on which the server closes the connection cannot be sent again in the same session. It is halved from one
-  session to the next; and as networks break connections too, not before it was so twice in a row.
+* A request on which the server closes the connection, or does not answer, cannot be sent again in the same session. It
+  is halved from one session to the next; and as networks break connections too, not before it was so twice in a row.
 * Where no node turns out to be guilty, and that twice, the server closes the connection at requests of this size: then
   smaller ones are made from then on.
 * A node that was found is tried alone, after a while that grows each time; all others are read as if it were not there.
@@ -31,6 +31,7 @@ _CLEARED_WITHIN_S = 600.0
 """Networks break connections too, but not again and again at once."""
 
 CLOSES = "the server closes the connection when the node is read"
+SILENT = "the server does not answer when the node is read: if it is only slow, raise timeout_ms"
 
 
 Key = tuple[ua.NodeId, int]
@@ -103,13 +104,15 @@ class Quarantine:
         sizes = ((free, max(half, self._largest)), (rest, half))
         return [part[begin : begin + size] for part, size in sizes for begin in range(0, len(part), size)]
 
-    def lost(self, keys: Iterable[Key], now: float) -> None:
-        """Remember what was being read when the connection was lost; hold what was read alone and suspected."""
+    def lost(self, keys: Iterable[Key], now: float, *, silent: bool = False) -> None:
+        """Remember what was being read when the connection was lost, or no answer came; hold what was read alone and
+        suspected.
+        """
         asked = list(dict.fromkeys(keys))
         before = set(self._suspects)
         alone = len(asked) == 1 and (self.reason(asked[0]) or (self.suspicious and asked[0] in before))
         if alone:
-            self.hold(asked[0], CLOSES, now, closes=True)
+            self.hold(asked[0], SILENT if silent else CLOSES, now, closes=not silent)
             self._suspects, self._losses, self._cleared = [], 0, 0
             return
         again = self.suspicious or not before.isdisjoint(asked)

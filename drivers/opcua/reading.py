@@ -9,14 +9,16 @@ Rules of this file:
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from asyncua import ua
 from asyncua.ua.status_codes import StatusCodes
 
+from drivers.contract import LinkError
 from drivers.opcua.batching import TOO_MUCH, Batching, TooMuchAtOnce, together
 from drivers.opcua.codec import UNDECODABLE, status_text
 from drivers.opcua.decoding import DECODING_ERRORS, values_of
@@ -82,8 +84,9 @@ class Reading(Batching):
                 await self._ask([SERVER_STATE], timestamps)
         for part in self.quarantine.parts([key_of(nodes[place]) for place in asked]):
             places = [asked[number] for number in part]
-            async with self._deadline("reading", timeout_s):
-                answers |= zip(places, await self._read([nodes[place] for place in places], timestamps), strict=True)
+            wanted = [nodes[place] for place in places]
+            async with self._answered_for(wanted, timeout_s):
+                answers |= zip(places, await self._read(wanted, timestamps), strict=True)
         return [answers[place] for place in range(len(nodes))]
 
     async def exchange(self, requests: Sequence[KeptRead], timeout_s: float) -> list[bytes]:
@@ -92,15 +95,11 @@ class Reading(Batching):
         Raises `TooMuchAtOnce`, with `limits` lowered, when the server takes fewer operations in a request than these
         have, and `Unreadable` where one of their nodes may be at fault; else `LinkError`.
         """
-        async with self._deadline("reading", timeout_s):
-            try:
-                if len(requests) == 1:
-                    bodies = [await self._exchange(requests[0])]
-                else:
-                    bodies = await together([self._exchange(kept) for kept in requests])
-            except ConnectionError:
-                self._suspect([node for kept in requests for node in kept.nodes])
-                raise
+        async with self._answered_for([node for kept in requests for node in kept.nodes], timeout_s):
+            if len(requests) == 1:
+                bodies = [await self._exchange(requests[0])]
+            else:
+                bodies = await together([self._exchange(kept) for kept in requests])
         if self.quarantine.doubts:
             self.quarantine.answered([key_of(node) for kept in requests for node in kept.nodes], time.monotonic())
         return bodies
@@ -136,11 +135,7 @@ class Reading(Batching):
         async def request(batch: Sequence[ua.ReadValueId]) -> list[ua.DataValue]:
             return await self._split(batch, timestamps)
 
-        try:
-            answers = await self._in_batches("read", nodes, request)
-        except ConnectionError:
-            self._suspect(nodes)
-            raise
+        answers = await self._in_batches("read", nodes, request)
         if self.quarantine.suspicious:
             self.quarantine.answered([key_of(node) for node in nodes], time.monotonic())
             self._lower_to_most()
@@ -202,8 +197,15 @@ class Reading(Batching):
         if most and (not known or known > most):
             self.limits = replace(self.limits, read=most)
 
-    def _suspect(self, nodes: Sequence[ua.ReadValueId]) -> None:
-        """Remember what was being read when the connection was lost."""
-        read = [key_of(node) for node in nodes if node != SERVER_STATE]
-        if read:
-            self.quarantine.lost(read, time.monotonic())
+    @contextlib.asynccontextmanager
+    async def _answered_for(self, nodes: Sequence[ua.ReadValueId], timeout_s: float | None) -> AsyncGenerator[None]:
+        """Bound the time of a reading, and remember what was being read when the server broke it off."""
+        try:
+            async with self._deadline("reading", timeout_s):
+                yield
+        except LinkError as error:
+            read = [key_of(node) for node in nodes if node != SERVER_STATE]
+            if read and isinstance(error.__cause__, (TimeoutError, ConnectionError)):
+                silent = isinstance(error.__cause__, TimeoutError)
+                self.quarantine.lost(read, time.monotonic(), silent=silent)
+            raise

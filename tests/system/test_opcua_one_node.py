@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -247,6 +248,39 @@ async def test_a_server_that_answers_a_part_only_is_asked_for_less(
         await driver.read(0)
         assert [driver.image.value(row) for row in range(5)] == list(wanted.values())
         await driver.write({row: float(row) for row in range(5)})
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+async def test_a_node_at_which_the_server_hangs(
+    culprit: SkidServer, monkeypatch: pytest.MonkeyPatch, fast_path: bool
+) -> None:
+    """A gateway may wait for a device that is off; it is found as one at which the connection is closed."""
+    read = InternalSession.read
+    bad = ua.NodeId("culprit", culprit.index)
+
+    async def hanging(self: InternalSession, params: Any) -> Any:
+        if any(node.NodeId == bad and node.AttributeId == ua.AttributeIds.Value for node in params.NodesToRead):
+            await asyncio.sleep(3600)
+        return await read(self, params)
+
+    monkeypatch.setattr(InternalSession, "read", hanging)
+    driver = OpcUa({"plc": DeviceOptions(endpoint=culprit.endpoint, timeout_ms=1000, fast_path=fast_path)}, ON[10:16])
+    silences = 0
+    try:
+        while silences < 30:
+            try:
+                await driver.open()
+                await driver.read(0)
+                break
+            except LinkError:
+                silences += 1
+        found, why = quality(driver, CULPRIT - 10)
+        assert found is Quality.BAD
+        assert why.startswith("the server does not answer when the node is read")
+        assert [quality(driver, row)[0] for row in (0, 1, 2, 4, 5)] == [Quality.GOOD] * 5
+        await driver.read(0)
+    finally:
+        await driver.close()
 
 
 @pytest.mark.parametrize("fast_path", [True, False])
