@@ -177,7 +177,12 @@ class Connection(asyncio.BufferedProtocol):
         """Give the connection up; the first reason is the one that is told."""
         self._end = self._end or why
         if self._batch is not None and not self._batch.done.done():
-            slot = next((transaction.slot for transaction in self.transactions), None)
+            slot = None
+            for transaction in self.transactions:
+                slot = transaction.slot if slot is None else slot
+                request = self._batch.requests[transaction.slot]
+                if not transaction.is_probe and transaction.request is not request:
+                    self._batch.device.widening.refused(transaction.request, request)  # it may have been too much
             self._batch.done.set_exception(LostError(self._end, list(self._batch.replies), slot))
         if self._outlet is not None:
             self._outlet.abort()

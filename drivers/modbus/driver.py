@@ -123,6 +123,8 @@ class Modbus:
         """Ask each device what it is (function 43 / 14). Raises `LinkError`."""
         found: dict[str, str] = {}
         for name, device in self.devices.items():
+            if device.unanswered:
+                continue  # it has not answered a reading either
             try:
                 said = await identification(self.link, device)
             except DeviceError:

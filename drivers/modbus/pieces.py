@@ -182,6 +182,16 @@ class Pieces:
         """Whether a planned block is read in parts."""
         return any(whole.is_split for whole in self._wholes)
 
+    @property
+    def is_searching(self) -> bool:
+        """Whether there are pieces to be asked for soon, and without a risk."""
+        return any(piece.wait_s == 0.0 and not piece.is_costly for piece in self.doubtful)
+
+    def joined(self, pieces: Iterable[Piece]) -> list[Block]:
+        """What pieces read, adjacent ones together."""
+        ordered = sorted(pieces, key=lambda piece: (piece.whole, piece.begin))
+        return [self._piece(run[0].whole, run[0].begin, run[-1].end).block for run in _adjacent(ordered)]
+
     def joins(self, now: float) -> Iterator[tuple[list[Piece], Piece]]:
         """Adjacent sound pieces, and the one that they would make; to be asked for now."""
         for index, whole in enumerate(self._wholes):

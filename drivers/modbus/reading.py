@@ -41,7 +41,7 @@ REJECTING_S = 10.0
 PASSING_PAUSE_S = 1.0
 """How long a doubtful piece is left alone after an exception that says nothing of its place."""
 TOLD_AT_ONCE = 5
-"""How many lost points of one reading are told one by one."""
+"""How many lost points are told one by one, and how many tags are named where they are more."""
 TOLD_AGAIN = 3
 """How often the log tells of one and the same place."""
 
@@ -66,6 +66,8 @@ class GroupReading:
         self._has_proof = True
         """Whether the device answered its proof when it was last asked for it, as nothing else is answered."""
         self._said: set[str] = set()
+        self._lost: list[Piece] = []
+        """What has been lost since the log told of it last."""
         self._told: Counter[str] = Counter()
         """place -> how often the log has told that it is lost"""
 
@@ -93,8 +95,9 @@ class GroupReading:
                 lost += self._judge(bad, now)
         if self._rejecting_since is None and (pieces.doubtful or pieces.is_split):
             lost += await self._search(now, is_present=bool(asked), has_data=len(bad) < len(asked))
-        if lost:
-            self._tell_lost(lost)
+        self._lost += lost
+        if self._lost:
+            self._tell_lost()
         self._fill(bad)
 
     async def _find_again(self) -> None:
@@ -149,7 +152,7 @@ class GroupReading:
             culprit.reason = self._reason(culprit.block, Flaw.CLOSED)
             lost = self._pieces.doubt(culprit, Flaw.CLOSED, now)
             if lost is not None:
-                self._tell_lost([lost])
+                self._lost.append(lost)
 
     async def _ask(self, pieces: Sequence[Piece], *, doubtful: int = 0) -> list[Reply]:
         """Read pieces and keep what was answered; the `doubtful` last ones are asked for once only."""
@@ -272,9 +275,7 @@ class GroupReading:
         try:
             (reply,) = await self._ask([piece])
         except LostError:
-            lost = self._doubt(piece, Flaw.CLOSED, now)
-            if lost:
-                self._tell_lost(lost)
+            self._lost += self._doubt(piece, Flaw.CLOSED, now)
             raise
         return self._take(piece, reply, now)
 
@@ -284,7 +285,7 @@ class GroupReading:
             reply = await self._link.try_once(self._device, piece.block.request)
         except LostError:
             if not self._link.redials:
-                self._tell_lost(self._take(piece, Flaw.CLOSED, time.monotonic()))
+                self._lost += self._take(piece, Flaw.CLOSED, time.monotonic())
                 raise
             await self._link.open()
             return Flaw.CLOSED
@@ -341,23 +342,38 @@ class GroupReading:
             log.warning("%s: %s", self._device.name, text)
         return reason
 
-    def _tell_lost(self, lost: Sequence[Piece]) -> None:
-        """Name the places that are not answered, a few of them where they are many."""
+    def _tell_lost(self) -> None:
+        """Name the places that are not answered, once the search for them is over."""
+        if self._pieces.is_searching:
+            return
         untold: list[Piece] = []
-        for piece in lost:
+        for piece in self._lost:
             self._told[str(piece.block)] += 1
             if self._told[str(piece.block)] <= TOLD_AGAIN:
                 untold.append(piece)
-        for piece in untold[:TOLD_AT_ONCE]:
-            tags = ", ".join(field.tag for field in piece.block.fields)
+                for field in piece.block.fields:
+                    note_explained(field.tag, piece.reason)
+        self._lost.clear()
+        if len(untold) <= TOLD_AT_ONCE:
+            for piece in untold:
+                tags = ", ".join(field.tag for field in piece.block.fields)
+                log.warning(
+                    "%s: %s; bad: %s. Correct the address or take the tag out of the UOD; it is asked again now and "
+                    "then",
+                    self._device.name, reason_text(piece.reason), tags,
+                )  # fmt: skip
+            return
+        for failure in dict.fromkeys(piece.failure for piece in untold):
+            alike = [piece for piece in untold if piece.failure == failure]
+            blocks = self._pieces.joined(alike)
+            tags = [field.tag for block in blocks for field in block.fields]
+            others = f" and {len(tags) - TOLD_AT_ONCE} others" if len(tags) > TOLD_AT_ONCE else ""
             log.warning(
-                "%s: %s; bad: %s. Correct the address or take the tag out of the UOD; it is asked again now and then",
-                self._device.name, reason_text(piece.reason), tags,
+                "%s: %d places are not answered: %s, at %s; bad: %s%s. Correct the addresses or take the tags out of "
+                "the UOD; they are asked again now and then",
+                self._device.name, len(alike), failure, ", ".join(map(str, blocks)), ", ".join(tags[:TOLD_AT_ONCE]),
+                others,
             )  # fmt: skip
-            for field in piece.block.fields:
-                note_explained(field.tag, piece.reason)
-        if len(untold) > TOLD_AT_ONCE:
-            log.warning("%s: %d more places are not answered", self._device.name, len(untold) - TOLD_AT_ONCE)
 
     def _advise(self, block: Block, parts: Sequence[Block]) -> None:
         """Say how to plan a block that is only answered in parts, though every point in it is."""
