@@ -94,7 +94,7 @@ def may_answer_beside(cause: BaseException | None) -> bool:
 
 def is_strange(cause: BaseException | None) -> bool:
     """Whether what answers, or is silent, may be no OPC UA server at all."""
-    if isinstance(cause, (ua.UaStatusCodeError, ConnectionRefusedError, socket.gaierror)):
+    if isinstance(cause, (ua.UaStatusCodeError, ConnectionRefusedError, socket.gaierror, UnicodeError)):
         return False
     return not (isinstance(cause, OSError) and cause.errno in _NO_WAY)
 
@@ -134,6 +134,8 @@ def _reason(doing: str, error: Exception, timeout_s: float, about_certificate: s
                 f"no answer within {timeout_s:g} s while {doing}: is the server running, and the network up? "
                 f"If it is only slow, raise timeout_ms{_OTHER_PROGRAM if doing == 'connecting' else ''}"
             )
+        case UnicodeError() if doing == "connecting":
+            return "the host name is not one that a network can have: correct endpoint, or write the IP address"
         case socket.gaierror():
             return "the host name is not known: correct endpoint, or write the IP address"
         case ConnectionRefusedError():

@@ -16,6 +16,7 @@ from rich.text import Text
 from drivers.contract import Quality, Value
 from drivers.reasons import NOT_READ
 from engine.cli.screen import Grid, plain
+from engine.core.table import Table
 from engine.engine import Engine
 from engine.links import DeviceState
 from engine.outputs.endings import in_sentences
@@ -53,12 +54,17 @@ class LiveView:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._started = time.monotonic()
+        self._ordered: Table | None = None
+        """The table of the tags whose rows are in `_rows`; a device that tells its types brings another one."""
+        self._rows: list[int] = []
 
     def draw(self, console: Console, *, ended: bool = False) -> Group:
         """The screen as it is now, cut to the height of the terminal; `ended`: the last one, with the outputs."""
         engine = self._engine
         table = engine.scan.core.table
-        rows = row_order(engine)
+        if table is not self._ordered:
+            self._ordered, self._rows = table, row_order(engine)
+        rows = self._rows
         foot = [self._run_line(), *self._link_lines(), *self._uplink_lines(), self._scan_line()]
         if ended:
             told = in_sentences(engine.endings)
@@ -71,7 +77,7 @@ class LiveView:
             shown.add_column(name, no_wrap=True, overflow="ellipsis", justify="right" if name == "value" else "left")
         shown.columns[1].overflow = "fold"  # a number that is cut is another number
         shown.add_column("why", ratio=1)
-        cells = [self._cells(row) for row in rows]
+        cells = [self._cells(row) for row in rows[:room]]
         width = console.width - _spent(cells)
         count = 0
         for tag, value, unit, quality, why in cells:

@@ -21,6 +21,7 @@ ua: Any = asyncua.ua
     [
         (TimeoutError(), "no answer within 2 s while connecting"),
         (socket.gaierror(-2, "Name or service not known"), "the host name is not known"),
+        (UnicodeError("label too long"), "not one that a network can have"),
         (ConnectionRefusedError(), "nothing listens at this port"),
         (OSError(errno.EHOSTUNREACH, "No route to host"), "check network, cable and address"),
         (ConnectionResetError("reset"), "was the server stopped or restarted"),
