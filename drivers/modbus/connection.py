@@ -93,7 +93,9 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         """`numbered`: False where it is known that the other side does not repeat transaction ids. `before`: what the
         connection before is owed."""
-        self.transactions = Transactions(counters, numbered=numbered and frames.numbered, before=before)
+        self.transactions = Transactions(counters, numbered=numbered and frames.numbered)
+        if before is not None:
+            self.transactions.adopt(before, asyncio.get_running_loop().time())
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._counters = counters
@@ -177,15 +179,22 @@ class Connection(asyncio.BufferedProtocol):
         """Give the connection up; the first reason is the one that is told."""
         self._end = self._end or why
         if self._batch is not None and not self._batch.done.done():
-            slot = None
-            for transaction in self.transactions:
-                slot = transaction.slot if slot is None else slot
-                request = self._batch.requests[transaction.slot]
-                if not transaction.is_probe and transaction.request is not request:
-                    self._batch.device.widening.refused(transaction.request, request)  # it may have been too much
+            slot = self._at_fault(self._batch)
             self._batch.done.set_exception(LostError(self._end, list(self._batch.replies), slot))
         if self._outlet is not None:
             self._outlet.abort()
+
+    def _at_fault(self, batch: Batch) -> int | None:
+        """The place of the request at which the connection ends; None where it was not one of those wanted."""
+        transaction = next(iter(self.transactions), None)
+        if transaction is None:
+            return None
+        wanted = batch.requests[transaction.slot]
+        if transaction.request is wanted:
+            return transaction.slot
+        if not transaction.is_probe:  # it may be what is beside the place that the device cannot bear
+            batch.device.widening.unbearable(transaction.request, wanted)
+        return None
 
     def _take(self, batch: Batch, transaction: Transaction, reply: Reply, now: float) -> None:
         """Keep a reply, or ask again where asking again can help."""

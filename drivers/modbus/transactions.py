@@ -66,6 +66,8 @@ class Transaction:
     is_probe: bool = False
     is_ambiguous: bool = False
     """Its answer may have been that to an earlier request, so that its own is yet to come."""
+    ambiguous_until: float = 0.0
+    """How long that of the earlier request was reckoned with."""
 
     def is_repeat_of(self, other: Transaction) -> bool:
         """Whether an answer to either is one to the other."""
@@ -98,21 +100,19 @@ class Transactions:
         "numbered", "other_id",
     )  # fmt: skip
 
-    def __init__(self, counters: LinkCounters, *, numbered: bool = True, before: Transactions | None = None) -> None:
-        """`before`: those of the connection before, on which nothing is open: gateways bring what it was owed on this
-        one."""
+    def __init__(self, counters: LinkCounters, *, numbered: bool = True) -> None:
         self._counters = counters
         self._open: dict[int, Transaction] = {}
-        self._debts: dict[int, _Debt] = {} if before is None else dict(before._debts)
-        self._heard = Heard() if before is None else before._heard
-        self._last_answered: dict[int, Request] = {} if before is None else dict(before._last_answered)
+        self._debts: dict[int, _Debt] = {}
+        self._heard = Heard()
+        self._last_answered: dict[int, Request] = {}
         """device id -> the request that it answered last"""
         self._doubted: tuple[int, bytes, bytes] | None = None
         """The last answer that was in doubt, behind its exchange and its request."""
-        self._exchange = 0 if before is None else before._exchange
+        self._exchange = 0
         self._proven = False
         """An answer has borne the transaction id of its request."""
-        self.last_number = 0 if before is None else before.last_number
+        self.last_number = 0
         self.other_id: int | None = None
         """Another device id than was asked, with which an answer has come in this exchange."""
         self.numbered = numbered
@@ -123,6 +123,14 @@ class Transactions:
 
     def __iter__(self) -> Iterator[Transaction]:
         return iter(self._open.values())
+
+    def adopt(self, before: Transactions, now: float) -> None:
+        """Reckon with what the connection before was owed: gateways bring it on this one, if they bring it at all."""
+        self._debts = before._debts
+        for debt in self._debts.values():
+            debt.settle(now)
+        self._heard, self._last_answered = before._heard, before._last_answered
+        self._exchange, self.last_number = before._exchange, before.last_number
 
     def new_exchange(self) -> None:
         """Begin another list of requests: what is owed to those before is no answer to these."""
@@ -213,8 +221,8 @@ class Transactions:
                 self._believe(transaction, pdu, now)
         if isinstance(reply, bytes):
             counters.replies += 1
-            if transaction.is_ambiguous:
-                self._owe(transaction, now)
+            if transaction.is_ambiguous:  # for no longer than before, or one debt would lead to the next for ever
+                self._debts[transaction.number] = _Debt(transaction, now, transaction.ambiguous_until, is_settled=True)
         elif isinstance(reply, Refusal):
             counters.exceptions[reply.code] += 1
             if not self.numbered and self._is_excuse(transaction, reply):
@@ -301,6 +309,7 @@ class Transactions:
                 return is_open, Flaw.COPY
             is_doubtful = self._is_doubtful(is_open, pdu, now)
             is_open.is_ambiguous = is_doubtful or bool(owed)
+            is_open.ambiguous_until = max((debt.until for debt in owed), default=0.0)
             return is_open, Flaw.COPY if is_doubtful else None
         if owed:
             debt = owed[0].transaction

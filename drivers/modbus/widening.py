@@ -82,6 +82,11 @@ class Widening:
         if not side.is_known or side.refusals >= _REFUSALS:
             side.longest, side.refusals = place_of(wide)[2] - 1, 0
 
+    def unbearable(self, wide: Request, request: Request) -> None:
+        """Note that the connection has ended at a wider form of a read, which may have been by chance."""
+        side = self._side(wide, request)
+        side.doubts += _DOUBTS - 1 if side.is_known else _DOUBTS
+
     def _side(self, wide: Request, request: Request) -> _Side:
         is_behind = place_of(wide)[1] == place_of(request)[1]
         return self._sides.setdefault((request.pdu, is_behind), _Side())

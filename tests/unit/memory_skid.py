@@ -102,6 +102,7 @@ class MemoryWire:
     skid: Skid
     name: str = "memory"
     pace: Pace = field(default_factory=Pace)
+    settings: str = ""
     is_redialled: bool = True
 
     def frames(self, counters: LinkCounters, /) -> Frames:

@@ -40,6 +40,7 @@ class Wire:
     """A way to an adversary instead of a socket."""
 
     name = "line"
+    settings = ""
     is_redialled = False
     pace = Pace()
 

@@ -267,8 +267,13 @@ def test_what_a_connection_was_owed_is_no_answer_on_the_next_one() -> None:
         peer = Peer(zero=zero)
         lost = peer.ask(1, 0, 1)
         peer.transactions.give_up_all(0.0)
-        peer.transactions = Transactions(peer.link, numbered=not zero, before=peer.transactions)
-        due = peer.ask(1, 4, 1)
+        before, peer.transactions = peer.transactions, Transactions(peer.link, numbered=not zero)
+        peer.transactions.adopt(before, 0.0)
+        size = 1
+        if zero:
+            assert peer.transactions.mistakable(1, read(Table.HOLDING, 4, 1), 0.0), "so it asks for more"
+            size = 2
+        due = peer.ask(1, 4, size)
         assert due.number == lost.number + 1
         assert peer.transactions.answered(*peer.answers[0], 0.0) is None
-        assert peer.transactions.answered(*peer.answers[1], 0.0) == (due, b"\x01\x04")
+        assert peer.transactions.answered(*peer.answers[1], 0.0) == (due, b"\x01\x04\x01\x05"[: 2 * size])
