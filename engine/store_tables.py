@@ -40,6 +40,10 @@ CREATE TABLE life(
     crc INTEGER
 );
 INSERT INTO life VALUES (1, 0, 0, '', 0, crc(0, 0, '', 0));
+UPDATE run SET crc = crc(id, started, filename, header);
+UPDATE progress SET crc = crc(run, at, run_s, process_s, block_s, mark, totals, stride);
+UPDATE kept SET crc = crc(name, value);
+UPDATE run_log_line SET crc = crc(id, run, line);
 CREATE INDEX entry_beside_samples ON entry(number) WHERE kind <> 'sample';
 """,
 )
@@ -57,7 +61,7 @@ CHECKED: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
         "entry": ("number", "kind", "run", "tick", "taken", "body"),
     }
 )
-"""table -> the columns that its column `crc` covers, in this order; null where an earlier version wrote the row"""
+"""table -> the columns that its column `crc` covers, in this order; null where an earlier version wrote it"""
 _TYPES: Final[Mapping[str, tuple[type, ...]]] = MappingProxyType(
     {"TEXT": (str,), "BLOB": (bytes,), "REAL": (float, int), "INTEGER": (int,)}
 )

@@ -183,6 +183,7 @@ async def test_a_file_of_the_first_version_is_taken_over(tmp_path: Path) -> None
     store = Store(path)
     journal = Journal(store)
     assert journal.kept() == {}
+    assert store.recall(lambda db: db.execute("SELECT count(*) FROM run WHERE crc IS NULL").fetchone()) == (0,)
     (dead,) = journal.dead_runs()
     assert (dead.id, dead.progress) == ("a", Progress(1.0, Clocks(), "", b""))
     store.start()
