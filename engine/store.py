@@ -5,7 +5,8 @@ Rules of this file:
 * Work is done in the order in which it was given, by whoever gave it. What is given `together` is durable together.
 * Nothing waits for the disk but who asks for an answer. What was given is durable within `sync_ms`, on the disk itself:
   it survives kill -9 and loss of power.
-* A disk that is full or away is tried again, with all that has not been written, within a bound.
+* A disk that is full or away is tried again, with all that has not been written, within a bound. A file that turns out
+  to be damaged is replaced, and written anew with all that has not been written (`store_file`).
 """
 
 from __future__ import annotations

@@ -161,7 +161,8 @@ def _without_a_file(path: Path, why: Exception) -> Opened:
         f"nothing is kept of a run: cannot use {path}: {_in_words(why)}; see that its disk has room and its folder "
         "can be written, or name another folder by --outbox, and start again"
     )
-    opened.news.append(f"{opened.unkept}; until then the engine works in memory, with {found}")
+    taken = f", with {found}" if found.read or found.damaged or found.is_partial else ""
+    opened.news.append(f"{opened.unkept}; until then the engine works in memory{taken}")
     return opened
 
 

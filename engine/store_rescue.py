@@ -37,7 +37,7 @@ class Rescued:
     """There may have been more."""
 
     def __str__(self) -> str:
-        lost = [f"{self.damaged} damaged ones are lost"] if self.damaged else []
+        lost = [f"damaged and lost: {self.damaged}"] if self.damaged else []
         lost += ["an unknown part is lost"] if self.is_partial else []
         return f"{self.read} rows of it" + (f" ({', '.join(lost)})" if lost else "")
 

@@ -232,7 +232,7 @@ async def test_a_value_that_is_damaged_costs_that_value(
     found = await compare(path, whole, caplog)
     assert whole.keys() - found.keys() == {"line 30"}
     assert f"{path} cannot be used: a row of run_log_line is not as it was written; it is kept as" in caplog.text
-    assert "(1 damaged ones are lost)" in caplog.text
+    assert "(damaged and lost: 1)" in caplog.text
     assert b"PU99: 30" in path.with_suffix(".broken-1").read_bytes()
 
 
