@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from urllib.parse import quote
 
@@ -14,6 +14,8 @@ from engine.uplinks.address import parse_address
 from engine.uplinks.aggregator import AggregatorUplink
 from engine.uplinks.registration import RefusedError, register
 from protocol.aggregator_messages import ExecuteControlCommandMsg
+from protocol.engine_messages import ErrorLogMsg
+from protocol.models import ErrorLog, ErrorLogEntry
 from tests.interop.aggregator import Aggregator
 from tests.interop.small_engine import SmallEngine
 
@@ -55,6 +57,19 @@ async def test_an_odd_name_is_found_by_the_id_that_the_aggregator_made(aggregato
         await aggregator.values(unit["id"], lambda values: values == {"FT01": 1.0})
         assert uplink.status.connected
         assert unit["id"] == f"lab-pc_{quote('Skid 1/æ a%b', safe='')}"
+
+
+async def test_a_text_of_a_device_arrives_as_a_page_can_show_it(aggregator: Aggregator) -> None:
+    engine = SmallEngine(Label="V1.0\x00\x1b[31m", Long="x" * 100_000, Half="\ud800")
+    async with running(AggregatorUplink(engine, aggregator.address)) as uplink:
+        found = await aggregator.values(ENGINE_ID, lambda values: len(values) == 3)
+        assert found == {"Label": "V1.0\\x00\\x1b[31m", "Long": "x" * 1_999 + "…", "Half": "?"}
+        entry = ErrorLogEntry(message="no \x00 and no \udfff", created_time=1.0, severity=40)
+        uplink.put(ErrorLogMsg(log=ErrorLog(entries=[entry])))
+        path = f"/api/process_unit/{ENGINE_ID}/error_log"
+        errors = await aggregator.until(path, lambda log: log["entries"] != [])
+        assert [error["message"] for error in errors["entries"]] == ["no \\x00 and no ?"]
+        assert uplink.status.refused == 0
 
 
 async def test_a_button_of_the_web_page_reaches_the_engine(aggregator: Aggregator) -> None:
@@ -123,17 +138,27 @@ async def test_a_second_engine_of_the_same_name_is_refused(aggregator: Aggregato
                 await register(http, parse_address(aggregator.address), engine.registration())
 
 
+class Body(httpx.AsyncByteStream):
+    """A body that comes over the network, as far as its reader can tell."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+
 async def test_any_version_is_let_in_after_asking(aggregator: Aggregator, caplog: pytest.LogCaptureFixture) -> None:
     """The aggregator's own version is what it accepts; here something between us names another one."""
 
     async def other_version(request: httpx.Request) -> httpx.Response:
         if request.url.path == "/version":
-            return httpx.Response(200, json="0.0.1")
+            return httpx.Response(200, stream=Body(b'"0.0.1"'))
         async with httpx.AsyncClient() as direct:
             answer = await direct.post(
                 request.url, content=request.content, headers={"content-type": "application/json"}
             )
-        return httpx.Response(answer.status_code, content=answer.content)
+        return httpx.Response(answer.status_code, stream=Body(answer.content))
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(other_version)) as http:
         assert await register(http, parse_address(aggregator.address), SmallEngine().registration()) == ENGINE_ID
