@@ -89,7 +89,7 @@ class Runs:
         self._journal = journal
         self._files = files
         self._commands = Commands(skid, core, outputs, send, journal, self)
-        self._method = KeptMethod(journal)
+        self._method = KeptMethod(journal, send)
         self._followed = FollowedMethod(instructions, self._commands.inject, self.state, send)
         self._notices = Notices(skid.name, send)
         self._outages = Outages(links)
@@ -206,17 +206,13 @@ class Runs:
 
     def _save(self, method: Method) -> SuccessMessage | ErrorMessage:
         try:
-            self._method.replace(method)
+            self._method.save(method)
         except MethodError as error:
-            return refusal(str(error))
-        if message := self._method.message():
-            self._send(message)
+            return self._commands.refusals.told(refusal(str(error)))
         return SuccessMessage()
 
-    # What an uplink tells an aggregator that knows nothing
-
     def states(self) -> Sequence[EngineMessage]:
-        """The method, all states, and the run log; outside a run also the latest errors."""
+        """The method, all states, and the run log, for an aggregator that knows nothing; outside a run also errors."""
         found: list[EngineMessage] = [
             MethodStateMsg(method_state=self._followed.told),
             ControlStateMsg(control_state=self.state.switches),

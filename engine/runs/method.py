@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from engine.runs.journal import Journal
 from engine.runs.pcode import LINE_CHARS
-from protocol.engine_messages import MethodMsg
+from protocol.engine_messages import EngineMessage, MethodMsg
 from protocol.models import Method
 
 log = logging.getLogger("skidlink.engine.runs")
@@ -28,8 +28,9 @@ class MethodError(Exception):
 class KeptMethod:
     """The latest method."""
 
-    def __init__(self, journal: Journal) -> None:
+    def __init__(self, journal: Journal, send: Callable[[EngineMessage], None]) -> None:
         self._journal = journal
+        self._send = send
         self.method = Method.empty()
 
     def recall(self, kept: Mapping[str, Any]) -> None:
@@ -39,8 +40,8 @@ class KeptMethod:
         except ValidationError as error:
             log.error("the method that was kept cannot be read, save it again: %s", error)  # noqa: TRY400
 
-    def replace(self, method: Method) -> None:
-        """Keep another one. Raises `MethodError`."""
+    def save(self, method: Method) -> None:
+        """Keep another one, and tell it. Raises `MethodError`."""
         if len(method.lines) > LIMIT_LINES:
             raise MethodError(f"the method has more than {LIMIT_LINES} lines; shorten it")
         seen: dict[str, int] = {}
@@ -56,6 +57,8 @@ class KeptMethod:
             raise MethodError(f"the method has more than {LIMIT_CHARS // 2**20} million characters; shorten it")
         self.method = method
         self._journal.keep(KEPT_AS, method.model_dump(mode="json"))
+        if message := self.message():
+            self._send(message)
 
     def message(self) -> MethodMsg | None:
         """What the aggregator is told; None without lines, which it refuses."""
