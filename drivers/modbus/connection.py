@@ -35,6 +35,10 @@ from drivers.modbus.pdu import (
 from drivers.modbus.transactions import Transaction, Transactions
 from drivers.modbus.widening import narrowed
 
+MOST_UNUSED = 1 << 20
+"""How many bytes may come on a network without a response among them; a device floods, or is none."""
+MOST_UNUSED_ON_A_LINE = 1 << 16
+"""The same for lines, where what is no frame is looked through byte by byte."""
 MOST_DOUBTS = 2
 """How often a request is sent again as its answer was in doubt, beside its retries."""
 BUSY_PAUSE_S = 0.05
@@ -108,6 +112,8 @@ class Connection(asyncio.BufferedProtocol):
         self._quiet_until = 0.0
         self.has_delivered = False
         """Whether it has brought any response."""
+        self._unused = 0
+        """How many bytes have come since the last response, or since requests were sent last."""
         self._end = ""
         """Why nothing can be sent any longer; empty while the connection is sound."""
 
@@ -122,6 +128,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         batch = Batch(device, requests, attempt, once, doubtful, self._loop.create_future())
         self._batch = batch
+        self._unused = 0
         self.transactions.new_exchange()
         try:
             self._send()
@@ -151,6 +158,13 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         now = self._loop.time()
         self._counters.bytes_received += nbytes
+        self._unused += nbytes
+        if self._unused > (MOST_UNUSED if self._frames.numbered else MOST_UNUSED_ON_A_LINE):
+            self._break(
+                f"{self._unused} bytes came and no response among them: check that a Modbus device is at the other "
+                "end, and that nothing else sends there"
+            )
+            return
         if self._pace.silence_s:
             self.hold(self._pace.silence_s)
         batch = self._batch
@@ -199,6 +213,7 @@ class Connection(asyncio.BufferedProtocol):
     def _take(self, batch: Batch, transaction: Transaction, reply: Reply, now: float) -> None:
         """Keep a reply, or ask again where asking again can help."""
         batch.heard = now
+        self._unused = 0
         self.has_delivered = True
         if batch.pause:
             self.hold(batch.pause)

@@ -207,3 +207,15 @@ def test_an_element_of_an_array_is_where_struct_finds_it(name: str, index: int, 
     width = 1 if one.table.is_bits else 2
     values, _ = decoded([one], raw, [width * one.address])
     assert same(values[0], expected)
+
+
+def test_texts_of_one_group_keep_apart_whatever_lies_between() -> None:
+    fields = [
+        field(0, holding=0, type="string", length=3),
+        field(1, holding=3, type="uint16"),
+        field(2, holding=4, type="string", length=3),
+        field(3, holding=7, type="string", length=2, word_order="BA"),
+        field(4, holding=9, type="string", length=3, word_order="BA"),
+    ]
+    raw = b"PUMP\0\0" + b"\0\7" + b"VALVE " + b"1B2C" + b"BADCFE"
+    assert decoded(fields, raw, [0, 6, 8, 14, 18])[0] == ["PUMP", 7, "VALVE", "B1C2", "ABCDEF"]

@@ -277,3 +277,30 @@ def test_what_a_connection_was_owed_is_no_answer_on_the_next_one() -> None:
         assert due.number == lost.number + 1
         assert peer.transactions.answered(*peer.answers[0], 0.0) is None
         assert peer.transactions.answered(*peer.answers[1], 0.0) == (due, b"\x01\x04\x01\x05"[: 2 * size])
+
+
+def test_a_number_is_not_used_again_at_once() -> None:
+    """A second copy of an answer comes soon after the first: then its number must be nobody's."""
+    peer = Peer()
+    numbers: list[int] = []
+    for address in range(50):
+        transaction = peer.ask(1, address % 5, 1)
+        numbers.append(transaction.number)
+        answer = peer.answers.pop()
+        assert peer.transactions.answered(*answer, 0.0) is not None
+        peer.ask(1, (address + 1) % 5, 1)
+        assert peer.transactions.answered(*answer, 0.0) is None
+        assert peer.transactions.answered(*peer.answers.pop(), 0.0) is not None
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_debt_is_paid_once_and_only_by_its_own_kind() -> None:
+    peer = Peer(zero=True)
+    peer.transactions.give_up(peer.ask(1, 0, 2), 0.0)
+    other = peer.ask(1, 8, 3)
+    late, due = peer.answers
+    assert peer.transactions.answered(*late, 0.0) is None
+    assert peer.counters.late == 1
+    assert peer.transactions.answered(*due, 0.0) == (other, due[2][2:])
+    assert peer.transactions.answered(*due, 0.0) is None
+    assert (peer.counters.late, peer.link.unasked) == (1, 1)
