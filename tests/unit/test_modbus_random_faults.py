@@ -110,7 +110,9 @@ def test_when_all_faults_are_over_everything_is_as_it_was(
             assert bad == []
             assert set(link.devices.values()) == {DeviceState.UP}
             assert (driver.image.received > asyncio.get_running_loop().time() - 5).all()
-            assert _requests(skid) <= usual + 4, "they are as few as before, and what may be left is seldom tried"
+            assert all(not group._pieces.is_split and not group._pieces.doubtful for group in driver._readings)
+            if skid.numbered:  # on a serial line, what a device refused to give beside what was wanted costs requests
+                assert _requests(skid) <= usual + 4, "they are as few as before, and what may be left is seldom tried"
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
@@ -124,5 +126,5 @@ def _cadence_ms(address: int) -> int:
 
 
 def _requests(skid: Skid) -> int:
-    """How many requests there were in the last ten seconds; on a serial line some of them are wider than the others."""
+    """How many requests there were in the last ten seconds."""
     return len(skid.since(skid.asked[-1].at - 10))
