@@ -14,9 +14,14 @@ from drivers.modbus.options import PointOptions
 from drivers.modbus.pdu import Table
 from drivers.modbus.register_scaling import NOTHING, is_raw, limits_said, scaling_said
 from drivers.modbus.vendor_addresses import Address, AddressNotation, address_of, agreed, apart
+from drivers.modbus.vendor_columns import LONGEST_CELL
 from drivers.modbus.vendor_numbers import as_plain, range_of
 from drivers.modbus.vendor_types import Family, SaidType, is_signed, order_of, plain, said_type
 from drivers.modbus.vendor_words import access_of, choices_of, functions_of, unit_of
+
+_LONG = frozenset({"name", "description", "choices", "range"})
+"""The roles of cells that may be long, of which the first characters are read."""
+_LONGEST_TEXT = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +72,9 @@ class _Row:
         self._made = MadeTags()
 
     def made(self) -> MadeTags | None:
+        for role, cell in self._row.items():
+            if len(cell) > LONGEST_CELL and role not in _LONG:
+                raise ValueError(f"its {role} has more than {LONGEST_CELL} characters")
         name = " ".join(re.sub(r"[^\w .\-%/]+", " ", self._cell("name")).split())
         if not name:
             raise ValueError("it has no name")
@@ -96,7 +104,7 @@ class _Row:
         return self._made
 
     def _cell(self, role: str) -> str:
-        return self._row.get(role, "").strip()
+        return self._row.get(role, "")[:_LONGEST_TEXT].strip()
 
     def _is_wanted(self) -> bool:
         """Whether the row is of the wanted device."""
@@ -114,6 +122,8 @@ class _Row:
         """Its address, and the keys of it."""
         said = self._cell("table")
         table = functions_of(said)[0] if said else None
+        if any(len(cell) > LONGEST_CELL for cell, _ in self._addresses):
+            raise ValueError(f"its address has more than {LONGEST_CELL} characters")
         cells = [(cell, notation) for cell, notation in self._addresses if plain(cell) not in NOTHING]
         if not cells:
             raise ValueError("it has no address")
@@ -219,7 +229,7 @@ class _Row:
         """Whether its limits, which no offset moves, say that it has a sign."""
         if plain(self._cell("offset")) not in {*NOTHING, "0"} or self._cell("scaled low"):
             return False
-        limits = range_of(self._cell("range"))
+        limits = range_of(self._cell("range")[:LONGEST_CELL])
         return (limits is not None and limits[0] < 0) or re.match(r"[-\u2212]\s*\d", self._cell("min")) is not None
 
     def _order(self, said: SaidType, address: Address) -> str | None:

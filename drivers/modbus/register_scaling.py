@@ -33,7 +33,7 @@ def scaling_said(row: Mapping[str, str], *, divides: bool | None) -> tuple[Fract
 
 def limits_said(row: Mapping[str, str]) -> tuple[Fraction | None, Fraction | None, list[str]]:
     """The lowest and the highest value, as the row counts, and what was not understood of them."""
-    low, high = range_of(row.get("range", "")) or (None, None)
+    low, high = range_of(row.get("range", "")[:100]) or (None, None)
     remarks: list[str] = []
     for role in ("min", "max"):
         cell = _bare(row, role)

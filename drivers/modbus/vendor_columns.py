@@ -29,6 +29,8 @@ from drivers.modbus.vendor_types import is_signed, order_of, plain, said_type
 from drivers.modbus.vendor_words import access_of, table_of
 
 _IDLE: Final = frozenset({"", "-", "--", "n/a", "na", "none", "no", "0", "1", "x1", "nein", "false", "off", "1.0"})
+LONGEST_CELL: Final = 100
+"""The characters of a cell that decides; names, descriptions and enumerations may have more."""
 _ADDRESS_FROM_0: Final = re.compile(r"\bpdu\b|\bprotocol\b|zero|\boffset\b|0[ -]?based")
 _ADDRESS_FROM_1: Final = re.compile(r"1[ -]?based|one[ -]based")
 
@@ -162,6 +164,8 @@ def _are(cells: Sequence[str], reader: Callable[[str], object]) -> bool:
 
 
 def _reads(reader: Callable[[str], object], cell: str) -> bool:
+    if len(cell) > LONGEST_CELL:
+        return False
     try:
         reader(cell)
     except (ValueError, TypeError, ZeroDivisionError):

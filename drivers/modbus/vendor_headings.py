@@ -108,7 +108,12 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Role -> the headings under which vendors put it, as `plain` spells them."""
 
+LONGEST_HEADING: Final = 200
+MOST_COLUMNS: Final = 200
+"""A line with a longer cell, or with more of them, names no columns."""
 ROLES: Final = (*COLUMNS, "ignore")
+_ROLES: Final = {words: role for role, headings in reversed(COLUMNS.items()) for words in headings}
+"""Heading -> role, the first one where two have it."""
 
 NAMES_OTHERWISE: Final = ("description", "function", "object", "measurement", "content", "quantity", "value", "item",
                            "channel", "text", "funktion", "register", "beschreibung")  # fmt: skip
@@ -144,17 +149,22 @@ def without_brackets(heading: str) -> str:
 
 def role_of(heading: str) -> str | None:
     """What a column of this heading holds, by its words alone."""
-    for words in (heading_words(heading), without_brackets(heading)):
-        for role, known in COLUMNS.items():
-            if words in known or words.removesuffix(" hex").removesuffix(" dec").removesuffix(" decimal") in known:
-                return role
-    return "name" if re.search(r" (?:parameter|name|bezeichnung)$", without_brackets(heading)) else None
+    bare = without_brackets(heading)
+    for words in (heading_words(heading), bare):
+        role = _ROLES.get(words) or _ROLES.get(re.sub(r" (?:hex|dec|decimal)$", "", words))
+        if role is not None:
+            return role
+    return "name" if re.search(r" (?:parameter|name|bezeichnung)$", bare) else None
 
 
 def is_heading(cells: Sequence[str]) -> bool:
     """Whether a line names the columns of a table of registers."""
     filled = [cell for cell in cells if cell]
-    if len(filled) < 2 or not any(role_of(cell) for cell in filled):
+    if (
+        len(filled) < 2
+        or any(len(cell) > LONGEST_HEADING for cell in filled)
+        or not any(role_of(cell) for cell in filled)
+    ):
         return False
     roles = {role_of(cell) for cell in filled}
     words = {without_brackets(cell) for cell in filled}

@@ -19,6 +19,7 @@ _NOT_A_TEXT = {
     b"\xd0\xcf\x11\xe0": "it is an old Excel file: open it and save the sheet with the registers as CSV (UTF-8)",
 }
 """First bytes of a file -> what to do with it."""
+_LARGEST_BYTES = 8 * 2**20
 
 
 def import_map(file: Path, device: str, options: MapOptions, *, as_json: bool) -> int:
@@ -83,6 +84,8 @@ def _text(data: bytes) -> str:
 
     Raises `DriverError` for what is not a text.
     """
+    if len(data) > _LARGEST_BYTES:
+        raise DriverError(f"it has {len(data):,} bytes; a table has {_LARGEST_BYTES:,} at most")
     for begin, why in _NOT_A_TEXT.items():
         if data.startswith(begin):
             raise DriverError(why)

@@ -82,6 +82,9 @@ def test_enumerations() -> None:
         assert choices_of(other) == {}
 
 
+CELLS = ("A", "2", "INT16", "bar", "0.1", "0..9", "R", "")
+
+
 def read(*lines: str, **options: Any) -> RegisterMap:
     return read_map("\n".join(lines), "device", MapOptions(**options))
 
@@ -158,6 +161,15 @@ def test_a_file_that_is_not_a_table_is_named_for_what_it_is(data: bytes, said: s
     (tmp_path / "map.csv").write_bytes(data)
     done = CliRunner().invoke(app, ["modbus", "import", str(tmp_path / "map.csv")])
     assert (done.exit_code, said in done.stderr, done.stdout) == (1, True, "")
+
+
+@pytest.mark.parametrize("junk", ["1" * 5_000, "a-" * 50_000, "0=A;" * 20_000, " " * 90_000 + "x", "((" * 40_000])
+def test_a_cell_without_end_costs_its_row_and_no_time(junk: str) -> None:
+    """The patterns meet short texts only: this takes minutes where one of them is quadratic."""
+    heading = "Name;Address;Type;Unit;Factor;Range;Access;Values"
+    lines = [";".join(junk if at == place else cell for at, cell in enumerate(CELLS)) for place in range(1, len(CELLS))]
+    found = read(heading, "sound;1;INT16;bar;0.1;0..9;R;", *lines)
+    assert "sound" in found.tags or found.faults
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
