@@ -85,7 +85,7 @@ class Widening:
     def unbearable(self, wide: Request, request: Request) -> None:
         """Note that the connection has ended at a wider form of a read, which may have been by chance."""
         side = self._side(wide, request)
-        side.doubts += _DOUBTS - 1 if side.is_known else _DOUBTS
+        side.doubts += 1 if side.is_known else _DOUBTS
 
     def _side(self, wide: Request, request: Request) -> _Side:
         is_behind = place_of(wide)[1] == place_of(request)[1]
