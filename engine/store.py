@@ -207,7 +207,8 @@ class Store:
             self._take(work, batch)
             if self._sync_s == 0 and self._work.empty():
                 batch, due = self._commit(batch), time.monotonic() + RETRY_S
-            if len(batch) > KEPT_IN_TROUBLE and self._redo:
+            if len(batch) > KEPT_IN_TROUBLE and (self._redo or self._trouble):
+                self._redo = True  # what is given up may be done already, though not durable
                 self._give_up_oldest(batch)
 
     def _take(self, work: Work, batch: list[Work]) -> None:
