@@ -16,11 +16,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, cast
 
-from drivers.contract import LinkError
 from drivers.modbus.batch import Batch
 from drivers.modbus.counters import LinkCounters
 from drivers.modbus.device import Device
 from drivers.modbus.frames import Frames, FramingError
+from drivers.modbus.losses import LostError, SilenceError
 from drivers.modbus.patience import Attempt
 from drivers.modbus.pdu import (
     ACKNOWLEDGE,
@@ -66,21 +66,6 @@ class Outlet(Protocol):
     def write(self, data: bytes, /) -> None: ...
     def is_closing(self) -> bool: ...
     def abort(self) -> None: ...
-
-
-class SilenceError(Exception):
-    """A request has had no answer, repeats included."""
-
-
-class LostError(LinkError):
-    """The connection ended while requests were open."""
-
-    def __init__(self, why: str, replies: Sequence[Reply | None], slot: int | None) -> None:
-        super().__init__(why)
-        self.replies = replies
-        """What had come until then, in the order of the requests."""
-        self.slot = slot
-        """The place of the request that was waited for the longest; None where none was open."""
 
 
 class Connection(asyncio.BufferedProtocol):

@@ -10,9 +10,10 @@ import logging
 from collections.abc import Iterable, Sequence
 
 from drivers.contract import DeviceError, LinkError, UnansweredError
-from drivers.modbus.connection import Connection, LostError, SilenceError
+from drivers.modbus.connection import Connection
 from drivers.modbus.counters import LinkCounters
 from drivers.modbus.device import Device
+from drivers.modbus.losses import LostError, SilenceError
 from drivers.modbus.patience import Attempt, Patience
 from drivers.modbus.pdu import GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT, Flaw, Refusal, Reply, Request
 from drivers.modbus.transactions import Transactions

@@ -19,10 +19,11 @@ import numpy as np
 
 from drivers.contract import DeviceError, Image, Quality
 from drivers.modbus.codec import compact
-from drivers.modbus.connection import PASSING, LostError
+from drivers.modbus.connection import PASSING
 from drivers.modbus.device import Device
 from drivers.modbus.holes import Holes
 from drivers.modbus.link import Link
+from drivers.modbus.losses import LostError
 from drivers.modbus.options import BITS_PER_REGISTER
 from drivers.modbus.pdu import Flaw, Refusal, Reply
 from drivers.modbus.pieces import COSTLY, Failure, Piece, Pieces, gap_between
