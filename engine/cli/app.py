@@ -11,7 +11,7 @@ from engine.cli.loop import LoopName
 from engine.cli.modbus import modbus
 from engine.cli.number_option import number_option
 from engine.cli.opcua import opcua
-from engine.cli.secret import warn_where_it_is_seen
+from engine.cli.secret import VARIABLE, hide_secret, warn_where_it_is_seen
 
 app = typer.Typer(
     name="skidlink",
@@ -34,8 +34,8 @@ Aggregator = Annotated[
 Secret = Annotated[
     str,
     typer.Option(
-        envvar="SKIDLINK_AGGREGATOR_SECRET",
-        help="The aggregator's secret. All users of this computer can see it here: --secret-file is safe.",
+        envvar=VARIABLE,
+        help="The aggregator's secret. It stays in the history of the shell: --secret-file does not.",
         show_envvar=True,
         show_default=False,
         callback=warn_where_it_is_seen,
@@ -251,4 +251,5 @@ def version(
 
 def main() -> None:
     """The console script."""
+    hide_secret()
     app()

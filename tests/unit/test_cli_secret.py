@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from engine.cli import run
 from engine.cli.app import app
+from engine.cli.secret import without_secret
 from engine.cli.session import Session
 
 UOD = "uod: Secret\ndevices: {box: {driver: simulated}}\ntags: {T: {device: box}}\n"
@@ -58,6 +59,22 @@ def test_a_secret_is_taken_and_a_visible_one_warned_of(
     assert session.secret == secret
     assert (SEEN in found.stderr) is is_seen
     assert not secret or secret not in found.output
+
+
+@pytest.mark.parametrize(
+    ("words", "kept", "secret"),
+    [
+        (("run", "a.yaml"), ["run", "a.yaml"], None),
+        (("run", "--secret", "x", "a.yaml"), ["run", "a.yaml"], "x"),
+        (("run", "a.yaml", "--secret=x=y"), ["run", "a.yaml"], "x=y"),
+        (("run", "--secret-file", "x"), ["run", "--secret-file", "x"], None),
+        (("run", "--secret", ""), ["run"], ""),
+        (("run", "--secret"), ["run", "--secret"], None),
+        (("run", "--", "--secret", "x"), ["run", "--", "--secret", "x"], None),
+    ],
+)
+def test_a_command_line_without_its_secret(words: tuple[str, ...], kept: list[str], secret: str | None) -> None:
+    assert without_secret(words) == (kept, secret)
 
 
 @pytest.mark.parametrize(("content", "why"), [(b"\n", "is empty; write the secret into it"), (b"\xff", "cannot read")])
