@@ -18,6 +18,7 @@ from drivers.modbus.patience import Attempt, Patience
 from drivers.modbus.pdu import GATEWAY_PATH_UNAVAILABLE, GATEWAY_TARGET_SILENT, Flaw, Refusal, Reply, Request
 from drivers.modbus.transactions import Transactions
 from drivers.modbus.wires import Wire
+from drivers.network_faults import network_fault
 
 log = logging.getLogger("skidlink.drivers.modbus")
 
@@ -63,9 +64,10 @@ class Link:
                 "the device is on"
             ) from error
         except OSError as error:
-            raise LinkError(
-                f"{self.name}: cannot connect ({error.strerror or error}): check host, port and that the device is on"
-            ) from error
+            why = network_fault(error, host="host", port="port") or (
+                f"cannot connect ({error.strerror or error}): check host, port and that the device is on"
+            )
+            raise LinkError(f"{self.name}: {why}") from error
         connection.hold(self._pause_after_connect)
         self._connection = connection
         self.counters.connects += 1

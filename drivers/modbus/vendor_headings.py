@@ -109,8 +109,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 """Role -> the headings under which vendors put it, as `plain` spells them."""
 
 LONGEST_HEADING: Final = 200
-MOST_COLUMNS: Final = 200
-"""A line with a longer cell, or with more of them, names no columns."""
+"""A line with a longer cell names no columns."""
 ROLES: Final = (*COLUMNS, "ignore")
 _ROLES: Final = {words: role for role, headings in reversed(COLUMNS.items()) for words in headings}
 """Heading -> role, the first one where two have it."""

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-import socket
-
 from asyncua import ua
 from asyncua.ua.status_codes import StatusCodes
 
 from drivers.contract import LinkError
+from drivers.network_faults import network_fault
 from drivers.opcua.codec import status_text
 
-_NO_WAY = frozenset((errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL))
+_KEYS = {"host": "endpoint", "port": "the port in endpoint"}
 _CERTIFICATE = "CERTIFICATE"
 """Stands for what to do about our certificate, which only the link knows."""
 _SECURITY = "SECURITY"
@@ -94,9 +92,7 @@ def may_answer_beside(cause: BaseException | None) -> bool:
 
 def is_strange(cause: BaseException | None) -> bool:
     """Whether what answers, or is silent, may be no OPC UA server at all."""
-    if isinstance(cause, (ua.UaStatusCodeError, ConnectionRefusedError, socket.gaierror, UnicodeError)):
-        return False
-    return not (isinstance(cause, OSError) and cause.errno in _NO_WAY)
+    return not isinstance(cause, (ua.UaStatusCodeError, UnicodeError)) and network_fault(cause, **_KEYS) is None
 
 
 def is_elsewhere(error: LinkError) -> bool:
@@ -136,12 +132,8 @@ def _reason(doing: str, error: Exception, timeout_s: float, about_certificate: s
             )
         case UnicodeError() if doing == "connecting":
             return "the host name is not one that a network can have: correct endpoint, or write the IP address"
-        case socket.gaierror():
-            return "the host name is not known: correct endpoint, or write the IP address"
-        case ConnectionRefusedError():
-            return "nothing listens at this port: start the server, or correct the port in endpoint"
-        case OSError() if error.errno in _NO_WAY:
-            return "no way to the host: check network, cable and address"
+        case OSError() if (fault := network_fault(error, **_KEYS)) is not None:
+            return fault
         case OSError():
             # Many servers say no word to a client whose certificate they do not trust.
             mistrust = doing == "opening a session" and about_certificate

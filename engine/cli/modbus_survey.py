@@ -75,7 +75,7 @@ async def scan(link: str, options: ScanOptions) -> int:
     try:
         await _look(survey, options, cells)
     except LinkError as error:
-        trouble = f"the scan ended early: {error}"
+        trouble = f"the scan ended early: {str(error).removeprefix(f'{survey.link.name}: ')}"
     except asyncio.CancelledError:
         trouble = "the scan ended early, as it was interrupted"
     found = [each for each in survey.found if not each.is_doubtful and not each.answers_as_another]

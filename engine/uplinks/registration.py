@@ -86,16 +86,15 @@ async def _version(http: httpx.AsyncClient, address: Address) -> str:
 
 
 async def _post(http: httpx.AsyncClient, address: Address, message: RegisterEngineMsg) -> RegisterEngineReplyMsg:
-    url = address.http("/engine-rest")
-    answer = await ask(http, "POST", url, encode(message))
+    answer = await ask(http, "POST", address.http("/engine-rest"), encode(message))
     if not answer.is_success:
-        raise ConnectError(f"{url} answers {answer.status} to a registration: {answer.text}")
+        raise ConnectError(f"a registration is answered with {answer.status}: {answer.text}")
     try:
         reply = decode(answer.body)
     except ProtocolException as error:
-        raise ConnectError(f"{url} does not answer as an Open Pectus aggregator does: {error}") from error
+        raise ConnectError(f"a registration is not answered as an Open Pectus aggregator does it: {error}") from error
     if not isinstance(reply, RegisterEngineReplyMsg):
-        raise ConnectError(f"{url} answers a registration with {str(reply)[:LONGEST_NAME]}")
+        raise ConnectError(f"a registration is answered with {str(reply)[:LONGEST_NAME]}")
     if len(reply.engine_id or "") + len(reply.aggregator_build_number) > LONGEST_NAME:
-        raise ConnectError(f"{url} answers a registration with names of more than {LONGEST_NAME} characters")
+        raise ConnectError(f"a registration is answered with names of more than {LONGEST_NAME} characters")
     return reply

@@ -37,7 +37,11 @@ class Answer:
 
 
 async def ask(http: httpx.AsyncClient, method: str, url: str, content: bytes | None = None) -> Answer:
-    """Sends one request and reads the answer. Raises `ConnectError`, with what to do about it."""
+    """Sends one request and reads the answer.
+
+    Raises `ConnectError`, with what to do about it; the caller names the aggregator.
+    """
+    asked = f"{method} {httpx.URL(url).path}"
     try:
         async with asyncio.timeout(WITHIN_S), http.stream(method, url, content=content, headers=_HEADERS) as response:
             body = b""
@@ -48,10 +52,10 @@ async def ask(http: httpx.AsyncClient, method: str, url: str, content: bytes | N
             return Answer(response.status_code, body[:LIMIT_BYTES])
     except TimeoutError:
         why = f"the whole answer was not there within {WITHIN_S:g} s"
-        raise ConnectError(f"no answer from {url} ({why}); see that an aggregator runs there") from None
+        raise ConnectError(f"no answer to {asked} ({why}); see that an aggregator runs there") from None
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
         untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
         cure = "name the file of its authority in SSL_CERT_FILE" if untrusted else "see that an aggregator runs there"
-        raise ConnectError(f"no answer from {url} ({str(error)[:300] or type(error).__name__}); {cure}") from error
+        raise ConnectError(f"no answer to {asked} ({str(error)[:300] or type(error).__name__}); {cure}") from error
     finally:
         http.cookies.clear()  # none is wanted, and nobody else bounds how many there are

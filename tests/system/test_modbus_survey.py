@@ -209,7 +209,9 @@ def test_a_vendors_table_is_printed_as_tags(tmp_path: Path) -> None:
 
 def test_what_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
     assert "are no device ids" in skidlink("scan", "127.0.0.1:1", "--ids", "x", code=1)
-    assert "cannot connect" in skidlink("scan", "127.0.0.1:1", "--ids", "1", code=1)
+    refused = skidlink("scan", "127.0.0.1:1", "--ids", "1", code=1)
+    assert "nothing listens at this port" in refused
+    assert refused.count("127.0.0.1") == 1
     (tmp_path / "no.json").write_text("{}")
     assert "is no dump" in skidlink("replay", tmp_path / "no.json", "--port", "0", code=1)
 

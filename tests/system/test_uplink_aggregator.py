@@ -281,11 +281,11 @@ async def test_an_aggregator_that_does_not_ask_who_we_are_is_tried_again(
         ),
         ((200, registration_reply(**{**REFUSED, "version_match": True})), "does not say why"),
         ((200, registration_reply(**{**ACCEPTED, "engine_id": None})), "does not say why"),
-        ((500, "Internal Server Error"), "answers 500 to a registration: Internal Server Error"),
-        ((200, "<html>"), "does not answer as an Open Pectus aggregator does"),
+        ((500, "Internal Server Error"), "a registration is answered with 500: Internal Server Error"),
+        ((200, "<html>"), "is not answered as an Open Pectus aggregator does it"),
         (
             (200, '{"_type": "SuccessMessage", "_ns": "openpectus.protocol.messages"}'),
-            "answers a registration with Succ",
+            "a registration is answered with Succ",
         ),
     ],
 )

@@ -122,14 +122,17 @@ def packed() -> bytes:
 @pytest.mark.parametrize(
     ("write", "text"),
     [
-        (endless, "does not answer as an Open Pectus aggregator does"),
-        (answer(HEAD + b"\r\n" + b"[" * 100_000), "does not answer as an Open Pectus aggregator does"),
-        (answer(packed()), "does not answer as an Open Pectus aggregator does"),
-        (answer(b"HTTP/1.1 307 -\r\nlocation: /version\r\ncontent-length: 0\r\n\r\n"), "answers 307 to a registration"),
-        (answer(b"\x16\x03\x01 no HTTP at all"), "no answer from"),
-        (answer(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 200_000), "no answer from"),
+        (endless, "is not answered as an Open Pectus aggregator does it"),
+        (answer(HEAD + b"\r\n" + b"[" * 100_000), "is not answered as an Open Pectus aggregator does it"),
+        (answer(packed()), "is not answered as an Open Pectus aggregator does it"),
+        (
+            answer(b"HTTP/1.1 307 -\r\nlocation: /version\r\ncontent-length: 0\r\n\r\n"),
+            "a registration is answered with 307",
+        ),
+        (answer(b"\x16\x03\x01 no HTTP at all"), "no answer to GET /version"),
+        (answer(b"HTTP/1.1 200 OK\r\n" + b"x: y\r\n" * 200_000), "no answer to GET /version"),
         (answer(HEAD + b"set-cookie: a=%s\r\ncontent-length: 2\r\n\r\n{}" % (b"x" * 9_000)), "no message is named"),
-        (answer(b""), "no answer from"),
+        (answer(b""), "no answer to GET /version"),
     ],
 )
 async def test_an_answer_that_is_none_is_one_sentence(write: Write, text: str) -> None:
@@ -150,7 +153,7 @@ async def test_an_answer_that_takes_for_ever_is_given_up(write: Write, clock: Cl
     async with http(write, asked) as address, running(AggregatorUplink(SmallEngine(FT01=0), address)) as uplink:
         await asked.wait()
         clock.leap_soon(WITHIN_S)
-        await said(uplink, "no answer from")
+        await said(uplink, "no answer to GET /version")
 
 
 async def test_what_speaks_no_tls_is_one_sentence() -> None:
