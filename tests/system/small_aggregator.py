@@ -17,6 +17,7 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
+from engine.uplinks.aggregator import AggregatorUplink
 from protocol.messages import MessageBase, SuccessMessage
 from protocol.serialization import encode
 
@@ -183,3 +184,14 @@ def registration_reply(**fields: Any) -> str:
     """The body of a reply to a registration."""
     namespace = "openpectus.protocol.aggregator_messages"
     return json.dumps({"version": 0, "_type": "RegisterEngineReplyMsg", "_ns": namespace, **fields})
+
+
+@asynccontextmanager
+async def running(uplink: AggregatorUplink) -> AsyncGenerator[AggregatorUplink]:
+    """An uplink while it runs; its faults are those of the test."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(uplink.run())
+        try:
+            yield uplink
+        finally:
+            task.cancel()

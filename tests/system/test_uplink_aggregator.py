@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -21,27 +19,11 @@ from protocol.serialization import decode
 from tests.clock import Clock
 from tests.interop.small_engine import SmallEngine
 from tests.system.conftest import LONG_S
-from tests.system.small_aggregator import ACCEPTED, SmallAggregator, registration_reply
+from tests.system.small_aggregator import ACCEPTED, SmallAggregator, registration_reply, running
 
 GREETING = ["UodInfoMsg", "RunStoppedMsg", "TagsUpdatedMsg", "ControlStateMsg"]
 """What comes first on each connection where no run is active: who we are, no run, all tags, all states."""
 REFUSED = {"success": False, "engine_id": None, "secret_match": None, "version_match": None}
-
-
-@pytest.fixture
-async def aggregator() -> AsyncIterator[SmallAggregator]:
-    async with SmallAggregator().running() as found:
-        yield found
-
-
-@asynccontextmanager
-async def running(uplink: AggregatorUplink) -> AsyncGenerator[AggregatorUplink, None]:
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(uplink.run())
-        try:
-            yield uplink
-        finally:
-            task.cancel()
 
 
 def values_of(message: dict[str, Any]) -> dict[str, Any]:

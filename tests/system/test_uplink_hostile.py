@@ -10,7 +10,7 @@ import gzip
 import json
 import logging
 import tracemalloc
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -25,29 +25,13 @@ from protocol.messages import ErrorMessage
 from protocol.serialization import decode
 from tests.clock import IN_FLIGHT_S, Clock
 from tests.interop.small_engine import SmallEngine
-from tests.system.small_aggregator import SmallAggregator, registration_reply
+from tests.system.small_aggregator import SmallAggregator, registration_reply, running
 
 Write = Callable[[asyncio.StreamWriter], Awaitable[None]]
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
 SENTENCE_WITHIN_S = 60.0
 GREETING = ["UodInfoMsg", "RunStoppedMsg", "TagsUpdatedMsg", "ControlStateMsg"]
 """What comes first on each connection where no run is active."""
-
-
-@pytest.fixture
-async def aggregator() -> AsyncIterator[SmallAggregator]:
-    async with SmallAggregator().running() as found:
-        yield found
-
-
-@asynccontextmanager
-async def running(uplink: AggregatorUplink) -> AsyncGenerator[AggregatorUplink]:
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(uplink.run())
-        try:
-            yield uplink
-        finally:
-            task.cancel()
 
 
 @asynccontextmanager

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -15,27 +13,11 @@ from protocol.messages import ErrorMessage, SuccessMessage
 from protocol.serialization import decode
 from tests.clock import IN_FLIGHT_S, Clock
 from tests.interop.small_engine import SmallEngine
-from tests.system.small_aggregator import SmallAggregator, registration_reply
+from tests.system.small_aggregator import SmallAggregator, registration_reply, running
 
 REFUSED: dict[str, Any] = {"success": False, "engine_id": None, "secret_match": None, "version_match": None}
 PLOT_LOG = "/api/process_unit/lab-pc_SmallUod/plot_log"
 OURS = "openpectus.protocol.aggregator_messages"
-
-
-@pytest.fixture
-async def aggregator() -> AsyncIterator[SmallAggregator]:
-    async with SmallAggregator().running() as found:
-        yield found
-
-
-@asynccontextmanager
-async def running(uplink: AggregatorUplink) -> AsyncGenerator[AggregatorUplink]:
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(uplink.run())
-        try:
-            yield uplink
-        finally:
-            task.cancel()
 
 
 async def told(aggregator: SmallAggregator, count: int) -> list[tuple[str, Any]]:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -12,19 +9,9 @@ import pytest
 from engine.uplinks.aggregator import AggregatorUplink
 from engine.uplinks.contract import TagsFrame
 from tests.interop.small_engine import SmallEngine
-from tests.system.small_aggregator import SmallAggregator
+from tests.system.small_aggregator import SmallAggregator, running
 
 PLOT_LOG = "/api/process_unit/lab-pc_SmallUod/plot_log"
-
-
-@asynccontextmanager
-async def running(uplink: AggregatorUplink) -> AsyncGenerator[None]:
-    task = asyncio.create_task(uplink.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
 
 
 async def told(aggregator: SmallAggregator, last: str) -> list[dict[str, Any]]:

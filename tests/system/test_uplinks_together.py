@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -169,12 +169,6 @@ class Skid:
         async with asyncio.timeout(PATIENCE_S):
             while self.statuses[place].connected:
                 await asyncio.sleep(0.02)  # the status is a plain field, written for a table that is drawn by time
-
-
-@pytest.fixture
-async def aggregator() -> AsyncIterator[SmallAggregator]:
-    async with SmallAggregator().running() as found:
-        yield found
 
 
 ONLY_LINUX = pytest.mark.skipif(not FULL.exists(), reason="only Linux has a device that is always full")

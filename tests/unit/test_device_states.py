@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from engine.floods import MINUTE_S, MOST_SUBJECTS, TOLD_A_MINUTE, Flood
 from engine.links import DeviceState, Link
 from engine.statuses import StatusTags, status_name, status_tag
 from engine.uod.reader import read_uod
+from tests.unit.virtual_links import working
 from tests.unit.virtual_time import VirtualTime, run_virtually
 
 
@@ -60,17 +60,6 @@ def moody(*devices: str, every_ms: int = 100) -> Moody:
     return Moody({name: SimulatedDevice() for name in devices}, points)
 
 
-@asynccontextmanager
-async def working(found: Sequence[Link]) -> AsyncGenerator[None]:
-    tasks = [asyncio.create_task(link.run()) for link in found]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
 @pytest.fixture
 def clock() -> VirtualTime:
     return VirtualTime()
@@ -93,7 +82,7 @@ def test_a_device_is_connecting_up_degraded_demoted_and_down(
             await asyncio.sleep(seconds)
             seen.append(dict(link.devices))
 
-        async with working([link]):
+        async with working(link):
             await then()
             driver.absent = False
             await then(15)
@@ -138,7 +127,7 @@ def test_a_dead_line_with_two_devices_is_down_and_does_not_come_up_to_find_that_
         link = Link("line", driver)
         ups: list[bool] = []
         link.on_state = lambda: ups.append(link.up)
-        async with working([link]):
+        async with working(link):
             await asyncio.sleep(100)
         assert len(driver.opened_at) > 5
         assert ups == [False]
@@ -159,7 +148,7 @@ def test_half_of_a_large_skid_dead_costs_the_other_half_nothing_and_is_not_asked
         for driver in dead:
             driver.absent = True
         found = [Link(f"link {number}", driver) for number, driver in enumerate(drivers)]
-        async with working(found):
+        async with working(*found):
             await asyncio.sleep(seconds)
             assert all(link.devices[f"d{number}"] is DeviceState.UP for number, link in enumerate(found) if number % 2)
             for driver in dead:
@@ -185,7 +174,7 @@ def test_the_flood_of_a_device_that_flaps_is_bounded_and_counted(
     link = Link("line", driver := moody("pump", "valve"))
 
     async def main() -> None:
-        async with working([link]):
+        async with working(link):
             for _ in range(40):
                 await asyncio.sleep(0.9)  # so that no change falls on the end of the minute
                 driver.silent = {"pump"}

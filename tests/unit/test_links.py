@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
@@ -14,6 +13,7 @@ from drivers.contract import DeviceError, LinkError, Point, Quality, Value
 from drivers.simulated import Simulated, SimulatedDevice, SimulatedPoint
 from engine import backoff, links, rests
 from engine.links import Link, LinkState
+from tests.unit.virtual_links import working
 
 
 @pytest.fixture(autouse=True)
@@ -55,16 +55,6 @@ def moody(*devices: str, every_ms: int = 2) -> Moody:
     return Moody({name: SimulatedDevice() for name in devices}, points)
 
 
-@asynccontextmanager
-async def running(link: Link) -> AsyncGenerator[None]:
-    task = asyncio.create_task(link.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 async def until(link: Link, *states: LinkState) -> None:
     async with asyncio.timeout(60):
         while link.state not in states:
@@ -84,7 +74,7 @@ async def reading(driver: Moody, device: str, count: int) -> None:
 async def test_a_link_reads_at_its_cadence_and_stamps_what_it_read() -> None:
     driver = moody("box")
     link = Link("bus", driver)
-    async with running(link):
+    async with working(link):
         await until(link, LinkState.UP)
         await reading(driver, "box", 3)
     assert link.counters.reads >= 3
@@ -98,7 +88,7 @@ async def test_a_driver_that_stamps_what_it_hears_is_not_made_to_look_fresher() 
     driver.groups = [replace(group, stamps=True) for group in driver.groups]
     driver.image.received[:] = 7.0
     link = Link("bus", driver)
-    async with running(link):
+    async with working(link):
         await until(link, LinkState.UP)
         await reading(driver, "box", 3)
     assert link.fresh
@@ -110,7 +100,7 @@ async def test_a_link_that_is_absent_at_first_is_tried_until_it_is_there(caplog:
     driver.open_error = LinkError("nothing listens")
     link = Link("bus", driver)
     with caplog.at_level(logging.WARNING):
-        async with running(link):
+        async with working(link):
             await until(link, LinkState.DOWN)
             async with asyncio.timeout(60):
                 while driver.opens < 4:
@@ -128,7 +118,7 @@ async def test_a_link_that_opens_and_never_answers_is_not_called_up() -> None:
     link = Link("bus", driver)
     seen: list[LinkState] = []
     link.on_state = lambda: seen.append(link.state)
-    async with running(link), asyncio.timeout(60):
+    async with working(link), asyncio.timeout(60):
         while driver.opens < 4:
             await asyncio.sleep(0.001)
     assert LinkState.UP not in seen
@@ -138,7 +128,7 @@ async def test_a_silent_device_rests_and_the_others_keep_their_rate(monkeypatch:
     monkeypatch.setattr(rests, "LONGEST_REST_S", 30.0)
     driver = moody("a", "b")
     link = Link("bus", driver)
-    async with running(link):
+    async with working(link):
         await until(link, LinkState.UP)
         driver.silent = {"b"}
         await until(link, LinkState.DEGRADED)
@@ -154,7 +144,7 @@ async def test_a_silent_device_rests_and_the_others_keep_their_rate(monkeypatch:
 async def test_a_line_on_which_nobody_answers_is_opened_anew() -> None:
     driver = moody("a", "b")
     link = Link("bus", driver)
-    async with running(link):
+    async with working(link):
         await until(link, LinkState.UP)
         driver.silent = {"a", "b"}
         await until(link, LinkState.DOWN)
@@ -169,7 +159,7 @@ async def test_a_fault_in_a_driver_does_not_end_the_worker(
 ) -> None:
     driver = moody("box")
     link = Link("bus", driver)
-    async with running(link):
+    async with working(link):
         await until(link, LinkState.UP)
         driver.read_error = error
         await until(link, LinkState.DOWN)
@@ -189,7 +179,7 @@ async def test_a_wish_is_written_at_once_the_newest_only_and_its_fate_is_told() 
         written.set()
 
     link.on_written = on_written
-    async with running(link):
+    async with working(link):
         await until(link, LinkState.UP)
         link.wish(0, 1)
         link.wish(0, 2)

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from itertools import pairwise
-from typing import Any
-
-import pytest
 
 from drivers.contract import Point
-from drivers.modbus import reading
 from drivers.modbus.driver import Modbus
 from drivers.modbus.options import PointOptions, TcpDeviceOptions
-from engine import links, state_log
 from engine.links import DeviceState, Link, LinkState
 from engine.rests import LONGEST_REST_S
 from tests.unit.memory_skid import Asked, Skid, exception, holding
-from tests.unit.virtual_time import VirtualTime, run_virtually
-
-Virtually = Callable[[Coroutine[Any, Any, None]], None]
-
-
-@pytest.fixture
-def virtually(monkeypatch: pytest.MonkeyPatch) -> Virtually:
-    return lambda main: run_virtually(main, VirtualTime(), monkeypatch, links, state_log, reading)
+from tests.unit.virtual_links import Virtually, working
 
 
 def driver_of(skid: Skid, *points: Point) -> Modbus:
@@ -38,16 +24,6 @@ def driver_of(skid: Skid, *points: Point) -> Modbus:
 
 def point(device: str, address: int = 7, every_ms: int = 100) -> Point:
     return Point(f"{device}.{address}", device, PointOptions(holding=address), every_ms, stale_after_ms=2000)
-
-
-@asynccontextmanager
-async def working(link: Link) -> AsyncGenerator[None]:
-    task = asyncio.create_task(link.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def test_a_silent_device_is_left_alone_for_longer_and_longer_each_time_anew(virtually: Virtually) -> None:

@@ -3,62 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
 
-import numpy as np
 import pytest
 
-from drivers.contract import Point, Quality
-from drivers.modbus import reading
-from drivers.modbus.driver import Modbus
-from drivers.modbus.options import PointOptions, TcpDeviceOptions
-from engine import links, state_log
 from engine.links import Link
+from tests.unit.memory_points import bad, driver_of, points
 from tests.unit.memory_skid import Skid, exception, holding
-from tests.unit.virtual_time import VirtualTime, run_virtually
-
-Virtually = Callable[[Coroutine[Any, Any, None]], None]
-EVERY_MS = 100
-
-
-@pytest.fixture
-def virtually(monkeypatch: pytest.MonkeyPatch) -> Virtually:
-    return lambda main: run_virtually(main, VirtualTime(), monkeypatch, links, state_log, reading)
-
-
-def driver_of(skid: Skid, points: Sequence[Point], **options: Any) -> Modbus:
-    devices = {
-        name: TcpDeviceOptions.model_validate({"host": "memory", "device_id": int(name[-1]), **options})
-        for name in dict.fromkeys(point.device for point in points)
-    }
-    return skid.driver()(devices, points)
-
-
-def points(*addresses: int, device: str = "dev1", every_ms: int = EVERY_MS, write: bool = False) -> list[Point]:
-    return [
-        Point(f"T{address}", device, PointOptions(holding=address), every_ms, write=write, stale_after_ms=2000)
-        for address in addresses
-    ]
-
-
-@asynccontextmanager
-async def working(driver: Modbus) -> AsyncGenerator[Link]:
-    link = Link("line", driver)
-    task = asyncio.create_task(link.run())
-    try:
-        yield link
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def bad(driver: Modbus) -> list[int]:
-    """The rows that are bad; each other one holds its own address."""
-    for row in np.flatnonzero(driver.image.quality == Quality.GOOD).tolist():
-        assert driver.image.value(row) == driver._fields[row].address
-    return np.flatnonzero(driver.image.quality == Quality.BAD).tolist()
+from tests.unit.virtual_links import Virtually, working
 
 
 def test_many_wrong_addresses_are_told_in_one_message(virtually: Virtually, caplog: pytest.LogCaptureFixture) -> None:
@@ -66,7 +17,7 @@ def test_many_wrong_addresses_are_told_in_one_message(virtually: Virtually, capl
 
     async def main() -> None:
         driver = driver_of(skid, points(*range(90, 120)))
-        async with working(driver):
+        async with working(Link("line", driver)):
             await asyncio.sleep(100)
             assert len(bad(driver)) == 20
 
@@ -84,7 +35,7 @@ def test_what_is_known_of_a_place_outlasts_the_connection(virtually: Virtually) 
 
     async def main() -> None:
         driver = driver_of(skid, points(*range(10, 40), write=True))
-        async with working(driver):
+        async with working(Link("line", driver)):
             await asyncio.sleep(300)
             for _ in range(2):
                 assert skid.outlet is not None

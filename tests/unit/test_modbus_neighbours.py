@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 
 from drivers.contract import Point, Quality, Value
-from drivers.modbus import reading
 from drivers.modbus.driver import Modbus
 from drivers.modbus.options import PointOptions, TcpDeviceOptions
-from engine import links, state_log
 from engine.links import DeviceState, Link
 from tests.unit.memory_skid import Skid, longest_gap, noted_times
-from tests.unit.virtual_time import VirtualTime, run_virtually
+from tests.unit.virtual_links import Virtually, working
 
 EVERY_MS = 100
 STALE_AFTER_MS = 2000
@@ -35,24 +31,6 @@ def driver_of(skid: Skid, count: int, **options: Any) -> Modbus:
 
 def options_of(number: int, **options: Any) -> TcpDeviceOptions:
     return TcpDeviceOptions.model_validate({"host": "memory", "device_id": number, **options})
-
-
-@asynccontextmanager
-async def working(link: Link) -> AsyncGenerator[None]:
-    task = asyncio.create_task(link.run())
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-@pytest.fixture
-def virtually(monkeypatch: pytest.MonkeyPatch) -> Callable[[Coroutine[Any, Any, None]], None]:
-    return lambda main: run_virtually(main, VirtualTime(), monkeypatch, links, state_log, reading)
-
-
-Virtually = Callable[[Coroutine[Any, Any, None]], None]
 
 
 @pytest.mark.parametrize("numbered", [True, False], ids=["tcp", "rtu"])

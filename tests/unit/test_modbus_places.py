@@ -3,63 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
 
-import numpy as np
 import pytest
 
-from drivers.contract import Point, Quality
-from drivers.modbus import reading
-from drivers.modbus.driver import Modbus
-from drivers.modbus.options import PointOptions, TcpDeviceOptions
 from drivers.reasons import reason_text
-from engine import links, state_log
 from engine.links import Link, LinkState
+from tests.unit.memory_points import bad, driver_of, points
 from tests.unit.memory_skid import Asked, Behaviour, ClosedError, Skid, exception, holding, longest_gap, noted_times
-from tests.unit.virtual_time import VirtualTime, run_virtually
-
-Virtually = Callable[[Coroutine[Any, Any, None]], None]
-EVERY_MS = 100
-
-
-@pytest.fixture
-def virtually(monkeypatch: pytest.MonkeyPatch) -> Virtually:
-    return lambda main: run_virtually(main, VirtualTime(), monkeypatch, links, state_log, reading)
-
-
-def driver_of(skid: Skid, points: Sequence[Point], **options: Any) -> Modbus:
-    devices = {
-        name: TcpDeviceOptions.model_validate({"host": "memory", "device_id": int(name[-1]), **options})
-        for name in dict.fromkeys(point.device for point in points)
-    }
-    return skid.driver()(devices, points)
-
-
-def points(*addresses: int, device: str = "dev1", every_ms: int = EVERY_MS, write: bool = False) -> list[Point]:
-    return [
-        Point(f"T{address}", device, PointOptions(holding=address), every_ms, write=write, stale_after_ms=2000)
-        for address in addresses
-    ]
-
-
-@asynccontextmanager
-async def working(driver: Modbus) -> AsyncGenerator[Link]:
-    link = Link("line", driver)
-    task = asyncio.create_task(link.run())
-    try:
-        yield link
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-def bad(driver: Modbus) -> list[int]:
-    """The rows that are bad; each other one holds its own address."""
-    for row in np.flatnonzero(driver.image.quality == Quality.GOOD).tolist():
-        assert driver.image.value(row) == driver._fields[row].address
-    return np.flatnonzero(driver.image.quality == Quality.BAD).tolist()
+from tests.unit.virtual_links import Virtually, working
 
 
 def turn(skid: Skid) -> list[tuple[int, int]]:
@@ -127,7 +78,7 @@ def test_a_register_that_fails_is_found_named_read_around_and_taken_back_each_ti
         nonlocal fails
         read = points(10, 12, 13, 14, 20, 60, write=write, every_ms=250)
         driver = driver_of(skid, read, max_in_flight=window)
-        async with working(driver) as link:
+        async with working(Link("line", driver)) as link:
             await asyncio.sleep(1)
             whole = turn(skid)
             assert whole == [(10, 11), (60, 1)]
@@ -158,7 +109,7 @@ def test_a_register_that_fails_from_the_start_and_alone_is_named(virtually: Virt
 
     async def main() -> None:
         driver = driver_of(skid, points(10, 12, 13, 14, 20, every_ms=250))
-        async with working(driver):
+        async with working(Link("line", driver)):
             await asyncio.sleep(60)
             assert bad(driver) == [2]
             await asyncio.sleep(200)
@@ -176,7 +127,7 @@ def test_a_group_of_one_register_that_fails_leaves_the_link_up(virtually: Virtua
 
     async def main() -> None:
         driver = driver_of(skid, [*points(1), *points(13, every_ms=500)])
-        async with working(driver) as link:
+        async with working(Link("line", driver)) as link:
             await asyncio.sleep(60)
             assert bad(driver) == [1]
             broken = link.counters.broken
@@ -203,7 +154,7 @@ def test_a_device_that_rejects_everything_for_a_while_is_asked_gently_and_is_bac
         nonlocal restarting
         loop = asyncio.get_running_loop()
         driver = driver_of(skid, points(*BLOCKS))
-        async with working(driver):
+        async with working(Link("line", driver)):
             await asyncio.sleep(2)
             usual = turn(skid)
             assert len(usual) == 3
@@ -235,7 +186,7 @@ def test_a_device_that_rejects_everything_at_the_start_is_back_soon(virtually: V
         nonlocal restarting
         loop = asyncio.get_running_loop()
         driver = driver_of(skid, points(*BLOCKS))
-        async with working(driver):
+        async with working(Link("line", driver)):
             await asyncio.sleep(20)
             assert len(skid.asked) < 3000
             restarting, ended = False, loop.time()
@@ -258,7 +209,7 @@ def test_one_block_of_several_that_is_rejected_for_a_while_is_joined_again_each_
         nonlocal restarting
         loop = asyncio.get_running_loop()
         driver = driver_of(skid, points(*BLOCKS))
-        async with working(driver):
+        async with working(Link("line", driver)):
             await asyncio.sleep(2)
             usual = turn(skid)
             for _ in range(2):
@@ -288,7 +239,7 @@ def test_looking_for_holes_does_not_hold_up_the_other_devices(virtually: Virtual
     async def main() -> None:
         driver = driver_of(skid, [*points(1), *points(*range(40), device="dev2", every_ms=1000)])
         received: list[float] = []
-        async with working(driver):
+        async with working(Link("line", driver)):
             with noted_times(received, lambda: float(driver.image.received[0])):
                 await asyncio.sleep(60)
             assert bad(driver) == list(range(2, 41, 2))
@@ -312,7 +263,7 @@ def test_a_device_that_ends_each_connection_after_ten_answers_has_no_gaps(virtua
     async def main() -> None:
         driver = driver_of(skid, points(1, 60, 120, write=write))
         received: list[float] = []
-        async with working(driver):
+        async with working(Link("line", driver)):
             await asyncio.sleep(1)
             with noted_times(received, lambda: float(driver.image.received[0])):
                 await asyncio.sleep(60)
@@ -328,7 +279,7 @@ def test_a_device_that_ends_idle_connections_between_two_readings_loses_none(vir
 
     async def main() -> None:
         driver = driver_of(skid, points(1, 60, every_ms=30_000))
-        async with working(driver) as link:
+        async with working(Link("line", driver)) as link:
             for _ in range(6):
                 await asyncio.sleep(20)
                 assert skid.outlet is not None
@@ -350,7 +301,7 @@ def test_a_device_that_ends_every_connection_without_an_answer_is_tried_less_and
 
     async def main() -> None:
         driver = driver_of(skid, points(1, 60))
-        async with working(driver) as link:
+        async with working(Link("line", driver)) as link:
             await asyncio.sleep(100)
             assert link.state is LinkState.DOWN
             assert 10 <= len(skid.opened) <= 60
@@ -368,7 +319,7 @@ def test_a_block_that_is_always_answered_short_leaves_the_link_up(virtually: Vir
 
     async def main() -> None:
         driver = driver_of(skid, points(1, *range(30, 60)))
-        async with working(driver) as link:
+        async with working(Link("line", driver)) as link:
             await asyncio.sleep(30)
             assert bad(driver) == []
             assert link.counters.broken == 0

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Coroutine
-from typing import Any
 
 import numpy as np
 import pytest
 
 from drivers.contract import Point, Quality
-from drivers.modbus import pieces, reading
+from drivers.modbus import pieces
 from drivers.modbus.options import PointOptions, TcpDeviceOptions
-from engine import links, state_log
 from engine.links import DeviceState, Link
 from tests.unit.memory_skid import Asked, ClosedError, Skid, exception, holding
-from tests.unit.virtual_time import VirtualTime, run_virtually
+from tests.unit.virtual_links import Virtually
 
 ADDRESSES = [*range(0, 30, 3), *range(100, 106), 150, *range(200, 330, 13)]
 KINDS = ["01", "02", "03", "04", "06", "0A", "short", "long", "silence", "closed"]
@@ -67,14 +64,9 @@ class Troubles:
         self.devices.clear()
 
 
-@pytest.fixture
-def virtually(monkeypatch: pytest.MonkeyPatch) -> Callable[[Coroutine[Any, Any, None]], None]:
-    return lambda main: run_virtually(main, VirtualTime(), monkeypatch, links, state_log, reading)
-
-
 @pytest.mark.parametrize("seed", range(9))
 def test_when_all_faults_are_over_everything_is_as_it_was(
-    virtually: Callable[[Coroutine[Any, Any, None]], None],
+    virtually: Virtually,
     seed: int,
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
