@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
+from drivers.opcua.certificates import data_folder, own_certificate
 from engine import backoff
 from engine.uplinks import aggregator as uplinks
 from engine.uplinks import lines
+from tests.system.opcua_server import SKID, SkidServer
 from tests.system.small_aggregator import SmallAggregator
 
 LONG_S = 60.0
@@ -30,3 +33,32 @@ def patient_uplinks(monkeypatch: pytest.MonkeyPatch) -> None:
 async def aggregator() -> AsyncIterator[SmallAggregator]:
     async with SmallAggregator().running() as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def own_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder with a client certificate, so that not every test makes a key."""
+    folder = tmp_path_factory.mktemp("data")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SKIDLINK_DATA", str(folder))
+        assert own_certificate().new
+        assert not own_certificate().new
+    return folder
+
+
+@pytest.fixture(scope="module")
+def unguarded() -> Iterator[SkidServer]:
+    """A server without any security."""
+    server = SkidServer([SKID])
+    server.add("FT01", 2.5)
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def without_pins(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """That folder, without pins."""
+    monkeypatch.setenv("SKIDLINK_DATA", str(own_folder))
+    yield own_folder
+    for pin in (data_folder() / "servers").glob("*"):
+        pin.unlink()

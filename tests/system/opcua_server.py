@@ -227,3 +227,11 @@ def quality(driver: OpcUa, row: int) -> tuple[Quality, str]:
 def is_sign_of_life(params: Any) -> bool:
     """Whether a read is that by which the driver looks now and then whether the server lives."""
     return [node.NodeId.Identifier for node in params.NodesToRead] == [ua.ObjectIds.Server_ServerStatus_State]
+
+
+async def value_of(endpoint: str, **options: Any) -> Any:
+    """Read one node twice, so that the second answer goes through a layout that is known."""
+    async with opened(endpoint, points(skid_node("FT01")), **options) as driver:
+        await driver.read(0)
+        await driver.read(0)
+        return driver.image.value(0)

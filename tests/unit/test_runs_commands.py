@@ -2,108 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Generator
-from pathlib import Path
-from typing import Any
-
 import pytest
 
-from engine.uplinks.contract import TagsFrame
-from protocol.aggregator_messages import CancelMsg, ForceMsg, InjectCodeMsg
-from protocol.engine_messages import ErrorLogMsg, QueuedRunLogMsg, RunLogMsg, RunStoppedMsg
+from protocol.aggregator_messages import CancelMsg, ForceMsg
+from protocol.engine_messages import RunLogMsg
 from protocol.messages import ErrorMessage
-from protocol.models import RunLogLine
-from tests.unit.runs_bench import UNIX, Bench
-
-UOD = """\
-uod: Bench
-tick_ms: 100
-devices: {box: {driver: simulated}}
-tags:
-  PU01: {device: box, direction: both, unit: "%", min: 0, max: 100, safe_value: 0}
-  PU02: {device: box, direction: both, unit: "%", min: 0, max: 50, safe_value: 0}
-  VA01: {device: box, direction: both, choices: {Closed: 0, Open: 1}, safe_value: Closed}
-  PT01: {device: box, unit: bar}
-commands:
-  Prime: {steps: [{set: VA01, to: Open}, {wait_s: 5}, {set: PU01, to: argument}, {wait_s: 5}, {set: PU01, to: 0}]}
-  Rinse: {steps: [{set: PU02, to: 50}, {wait_s: argument}, {set: PU02, to: 0}], excludes: [Prime]}
-  Fill: {steps: [{set: PU01, to: 60}, {wait_until: "PT01 > 1", timeout_s: 10}, {set: PU01, to: 0}]}
-  Both: {steps: [{set: PU01, to: argument}, {set: PU02, to: argument}]}
-process_values: [PT01, {entry: PU01}, {choice: VA01}, {entry: PU02}, Mark, Batch Name, Run Counter, Base]
-"""
-
-
-class User(Bench):
-    """A bench, with the words of someone who sits at it."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, uod=UOD)
-        self.ticks(3)
-
-    def say(self, *lines: str) -> str:
-        """Inject lines; why that was refused, or ""."""
-        return self._why(InjectCodeMsg(pcode="\n".join(lines)))
-
-    def cancel(self, text: str) -> str:
-        return self._why(CancelMsg(exec_id=self.line(text).id))
-
-    def force(self, text: str) -> str:
-        return self._why(ForceMsg(exec_id=self.line(text).id))
-
-    def _why(self, message: Any) -> str:
-        answer = self.do(message)
-        if isinstance(answer, ErrorMessage):
-            assert answer.caller_error, "the user is told, and the connection is kept"
-            return answer.message or "refused"
-        return ""
-
-    @property
-    def log(self) -> list[RunLogLine]:
-        """The run log as the aggregator has it."""
-        logs = [item for item in self.listener.items if isinstance(item, RunLogMsg | QueuedRunLogMsg)]
-        return logs[-1].runlog.lines if logs else []
-
-    @property
-    def texts(self) -> list[str]:
-        return [line.command_name for line in self.log]
-
-    def line(self, text: str) -> RunLogLine:
-        """The newest line with this text."""
-        return [line for line in self.log if line.command_name == text][-1]
-
-    def fate(self, text: str) -> str:
-        """What has become of a line."""
-        line = self.line(text)
-        marks = [name for name in ("failed", "cancelled", "forced") if getattr(line, name)]
-        return " ".join(["ended" if line.end is not None else "going on", *marks])
-
-    def seen(self, tag: str) -> list[Any]:
-        """The values of a tag that were sent."""
-        frames = [json.loads(item.tags) for item in self.listener.items if isinstance(item, TagsFrame)]
-        return [sample["value"] for frame in frames for sample in frame if sample["name"] == tag]
-
-    def unplug(self) -> None:
-        self.down.update(link.name for link in self.engine.links)
-        self.tick()
-
-    def errors(self) -> list[str]:
-        self.ticks(11)
-        return [entry.message for message in self.told(ErrorLogMsg) for entry in message.log.entries]
-
-
-@pytest.fixture
-def user(tmp_path: Path) -> Generator[User]:
-    user = User(tmp_path)
-    with user.engine.runs.errors:
-        yield user
-
-
-@pytest.fixture
-def running(user: User) -> User:
-    assert user.press("Start") == ""
-    user.tick()
-    return user
+from tests.unit.runs_user import User
 
 
 def test_steps_are_gone_through_with_progress_and_process_values(running: User) -> None:
@@ -245,54 +149,6 @@ def test_a_command_whose_step_is_refused_later_has_failed(running: User) -> None
 # Lines
 
 
-def test_wait_delays_the_lines_after_it_and_can_be_forced(running: User) -> None:
-    user = running
-    user.say("Mark: A", "Wait: 5 s", "PU01: 60", "Wait: 5 s", "Mark: B")
-    user.ticks(45)
-    assert (user.values["PU01"], user.texts) == (0, ["Mark: A", "Wait: 5 s"])
-    assert 0.6 < (user.line("Wait: 5 s").progress or 0.0) < 0.95
-    user.ticks(8)
-    assert user.values["PU01"] == 60
-    assert user.force("Wait: 5 s") == ""
-    user.tick()
-    assert user.fate("Wait: 5 s") == "ended forced"
-    assert user.line("Wait: 5 s").progress == 1.0
-    assert user.texts[-1] == "Mark: B"
-
-
-def test_a_cancelled_wait_takes_the_lines_after_it_along(running: User) -> None:
-    running.say("Wait: 5 s", "PU01: 60")
-    running.tick()
-    running.cancel("Wait: 5 s")
-    running.ticks(70)
-    assert running.texts == ["Wait: 5 s"]
-    assert running.values["PU01"] == 0
-
-
-def test_injections_wait_each_for_themselves(running: User) -> None:
-    running.say("Wait: 5 s", "PU01: 60")
-    running.say("PU02: 7")
-    running.ticks(3)
-    assert (running.values["PU01"], running.values["PU02"]) == (0, 7)
-
-
-def test_a_line_that_stops_the_run_ends_what_waits_beside_it(running: User) -> None:
-    running.say("Wait: 1 s", "Stop", "PU01: 60")
-    running.say("Wait: 1 s", "PU02: 7")
-    running.ticks(15)
-    assert running.shown["System State"] == "Stopped"
-    assert (running.values["PU01"], running.values.get("PU02", 0)) == (60, 0)
-
-
-def test_a_line_that_holds_the_run_lets_those_beside_it_wait(running: User) -> None:
-    running.say("Wait: 1 s", "Hold: 2 s")
-    running.say("Wait: 1 s", "PU02: 7")
-    running.ticks(25)
-    assert running.values.get("PU02", 0) == 0
-    running.ticks(10)
-    assert running.values["PU02"] == 7
-
-
 def test_what_is_noted_of_a_run_is_shown(running: User) -> None:
     user = running
     assert user.say("Mark: A", "Batch: B-17", "Run counter: 41", "Increment run counter", "Base: h") == ""
@@ -347,115 +203,7 @@ def test_the_words_of_run_control_do_what_the_buttons_do(user: User) -> None:
     assert user.shown["System State"] == "Stopped"
 
 
-@pytest.mark.parametrize(("word", "state"), [("Pause", "Paused"), ("Hold", "Holding")])
-@pytest.mark.parametrize("how", ["time", "force", "cancel", "button"])
-def test_a_pause_and_a_hold_can_end_by_themselves(running: User, word: str, state: str, how: str) -> None:
-    user = running
-    text = f"{word}: 5 s"
-    user.say(text, "PU02: 7")
-    user.ticks(30)
-    assert user.shown["System State"] == state
-    assert user.values.get("PU02", 0) == 0, "the lines after it wait"
-    match how:
-        case "time":
-            user.ticks(22)
-        case "force":
-            assert user.force(text) == ""
-        case "cancel":
-            assert user.cancel(text) == ""
-        case _:
-            assert user.press(f"Un{word.lower()}") == ""
-    user.ticks(3)
-    assert user.shown["System State"] == "Running"
-    assert user.values["PU02"] == 7
-    marks = {"force": " forced", "cancel": " cancelled"}
-    assert user.fate(text) == "ended" + marks.get(how, "")
-
-
-@pytest.mark.parametrize("word", ["Pause", "Hold"])
-def test_everything_that_takes_time_stands_still_in_a_pause_and_in_a_hold(running: User, word: str) -> None:
-    user = running
-    user.say("Prime: 60")
-    user.say("Wait: 4 s", "PU02: 7")
-    user.ticks(20)
-    user.press(word)
-    user.ticks(100)
-    assert (user.values["PU01"], user.values.get("PU02", 0)) == (0, 0)
-    assert user.say("PU02: 3") == "", "what takes no time is done"
-    user.ticks(2)
-    assert user.values["PU02"] == 3
-    user.press(f"Un{word.lower()}")
-    user.ticks(15)
-    assert (user.values["PU01"], user.values["PU02"]) == (0, 3)
-    user.ticks(20)
-    assert (user.values["PU01"], user.values["PU02"]) == (60, 7)
-
-
-def test_stop_cancels_everything(running: User) -> None:
-    user = running
-    user.say("Prime: 60", "Wait: 50 s", "PU02: 7")
-    user.ticks(10)
-    user.press("Stop")
-    (stopped,) = user.told(RunStoppedMsg)
-    assert [(line.command_name, line.cancelled) for line in stopped.runlog.lines] == [
-        ("Prime: 60", True),
-        ("Wait: 50 s", True),
-    ]
-    assert all(line.end is not None for line in stopped.runlog.lines)
-    user.press("Start")
-    user.ticks(600)
-    assert (user.values["PU01"], user.values.get("PU02", 0)) == (0, 0)
-
-
 # Without a run
-
-
-def test_commands_need_no_run_and_what_takes_time_is_shown_and_can_be_cancelled(user: User) -> None:
-    assert user.say("PU02: 7") == ""
-    user.ticks(3)
-    assert user.values["PU02"] == 7
-    assert user.told(QueuedRunLogMsg) == [], "what is done at once is in no log"
-    assert user.say("Prime: 60") == ""
-    user.ticks(3)
-    line = user.line("Prime: 60")
-    assert (line.end, line.cancellable, line.start) == (None, True, pytest.approx(UNIX + user.now, abs=0.5))
-    assert [type(message) for message in user.engine.states()][-1] is QueuedRunLogMsg
-    assert user.cancel("Prime: 60") == ""
-    user.tick()
-    assert user.log == []
-    assert QueuedRunLogMsg not in [type(message) for message in user.engine.states()]
-
-
-def test_a_run_that_starts_takes_over_what_is_going_on(user: User) -> None:
-    user.say("Prime: 60")
-    user.ticks(3)
-    line = user.line("Prime: 60")
-    user.press("Start")
-    user.ticks(2)
-    assert isinstance(user.told(RunLogMsg)[-1], RunLogMsg)
-    assert user.line("Prime: 60").id == line.id
-    assert [value.name for value in user.line("Prime: 60").start_values][:2] == ["PT01", "PU01"]
-    user.ticks(110)
-    assert user.fate("Prime: 60") == "ended"
-
-
-def test_lines_that_write_into_a_run_wait_for_one(user: User) -> None:
-    assert user.say("Batch: B-17") == ""
-    assert user.say("PU02: 7", "Mark: A", "Wait: 2 s", "PU02: 9") == ""
-    assert user.say("Increment run counter") == ""
-    user.ticks(30)
-    assert user.values.get("PU02", 0) == 0, "an injection waits as a whole"
-    assert user.texts == ["Batch: B-17", "PU02: 7", "Mark: A", "Wait: 2 s", "PU02: 9", "Increment run counter"]
-    assert "not going on" in user.force("Batch: B-17")
-    assert user.cancel("Increment run counter") == ""
-    user.press("Start")
-    user.ticks(3)
-    assert (user.shown["Batch Name"], user.shown["Run Counter"]) == ("B-17", 0)
-    assert "A" in user.seen("Mark")
-    assert user.values["PU02"] == 7
-    assert user.texts == ["Batch: B-17", "PU02: 7", "Mark: A", "Wait: 2 s"]
-    user.ticks(20)
-    assert user.values["PU02"] == 9
 
 
 def test_what_cannot_be_found_cannot_be_cancelled_or_forced(running: User) -> None:
@@ -471,11 +219,3 @@ def test_what_cannot_be_found_cannot_be_cancelled_or_forced(running: User) -> No
 
 def test_an_empty_injection_is_refused(user: User) -> None:
     assert user.say("", "# nothing") == "there is no command in what was sent: it has only blanks and comments"
-
-
-def test_what_is_set_by_hand_in_a_pause_is_done_in_it(running: User) -> None:
-    running.press("Pause")
-    running.tick()
-    running.say("PU02: 3")
-    running.ticks(2)
-    assert running.fate("PU02: 3") == "ended"
