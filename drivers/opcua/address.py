@@ -70,14 +70,17 @@ Address = Identifier | BrowsePath
 
 def parse_address(text: str) -> Address:
     """Read what the author wrote. Raises `ValueError` that says what is wrong and how it is written."""
-    text = text.strip()
-    if not text:
+    begun = text.lstrip()
+    if not begun:
         raise ValueError(f"no node is named; {_NODE_ID_HELP}, or a browse path as Objects/2:System/2:FT01")
-    return _parse_identifier(text) if _LOOKS_LIKE_NODE_ID.match(text) else _parse_path(text)
+    return _parse_identifier(begun) if _LOOKS_LIKE_NODE_ID.match(begun) else _parse_path(begun.rstrip())
 
 
 def _parse_identifier(text: str) -> Identifier:
     found = _NODE_ID.fullmatch(text)
+    if found is not None and found["type"] != "s":  # a blank at the end of a name is part of the name
+        text = text.rstrip()
+        found = _NODE_ID.fullmatch(text)
     if found is None:
         raise ValueError(f"{text!r} is no NodeId; {_NODE_ID_HELP}")
     value = found["value"]

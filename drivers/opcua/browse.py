@@ -37,6 +37,8 @@ _MOST_BREAKS = 64
 _TRIES = 3
 _PAUSE_S = 0.5
 """Between two tries to connect again."""
+_NO_TEXTS = frozenset({"true", "false", "yes", "no", "on", "off", "y", "n", "null"})
+"""What YAML reads as something else than a text."""
 
 
 @dataclass(slots=True)
@@ -282,7 +284,8 @@ def uod_lines(tree: Tree, entries: Sequence[Entry], device: str) -> list[str]:
             parts = [f"device: {device}", f"node: {json.dumps(tree.node_text(entry), ensure_ascii=False)}"]
             parts += [] if index is None else [f"index: {index}"]
             parts += ["direction: both"] if entry.writable and index is None else []
-            lines.append(f"  {name}: {{{', '.join(parts)}}}")
+            key = name if name[0].isalpha() and name.casefold() not in _NO_TEXTS else f'"{name}"'
+            lines.append(f"  {key}: {{{', '.join(parts)}}}")
     return lines
 
 

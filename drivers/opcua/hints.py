@@ -81,7 +81,10 @@ def _about_namespace(link: Link, address: Address) -> str:
     unknown = [uri for uri in namespaces if isinstance(uri, str) and uri not in link.namespaces]
     known = ", ".join(f"{index}: {uri}" for index, uri in enumerate(link.namespaces[:_SHOWN]))
     if not unknown:
-        return f"{address.text}: no node has this id; the server's namespaces are {known}"
+        found = "no node has this id"
+        if address.text != address.text.rstrip():
+            found += ", with the blank at its end (delete it, if it is not meant)"
+        return f"{address.text}: {found}; the server's namespaces are {known}"
     near = difflib.get_close_matches(unknown[0], link.namespaces, 1)
     return (
         f"{address.text}: the server has no namespace {unknown[0]!r}; "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,32 @@ def test_the_lines_to_paste_are_tags_that_the_driver_takes(plc: SkidServer) -> N
         assert tag.pop("device") == "press"
         tag.pop("direction", None)
         assert PointOptions.model_validate(tag).node.startswith("nsu=urn:skid;s=")
+
+
+def test_odd_names_are_keys_that_can_be_pasted_and_ids_as_they_are(tmp_path: Path) -> None:
+    server = SkidServer(["urn:other", SKID])
+    try:
+        names = ["1.2", "on", "12:30", "1e5", "NULL", "0x1F", "end "]
+        for name in names:
+            server.add(name, 1.5, V.Double)
+        server.add("shy ", 1.5, V.Double)
+        printed = browse(server, f"Objects/{server.index}:System", "--uod").stdout
+        head = f"uod: Odd\ndevices: {{plc: {{driver: opcua, security: none, endpoint: '{server.endpoint}'}}}}\n"
+        uod = tmp_path / "uod.yaml"
+        uod.write_text(head + printed.replace("direction: both", "direction: input").replace("s=shy ", "s=end"))
+        checked = CliRunner().invoke(app, ["check", "--online", str(uod)])
+    finally:
+        server.stop()
+    tags: dict[str, dict[str, Any]] = YAML(typ="safe").load(printed)["tags"]
+    assert [tag["node"] for tag in tags.values()] == [f"nsu={SKID};s={name}" for name in [*names, "shy "]]
+    rows = {line.split()[1]: line for line in checked.stdout.splitlines() if " plc " in line}
+    assert [name for name, row in rows.items() if " good " not in row] == ["shy"]
+
+
+def test_a_blank_at_the_end_of_an_id_that_is_not_there_is_told(plc: SkidServer) -> None:
+    found = browse(plc, f"nsu={SKID};s=FT01 ")
+    assert found.exit_code == 1
+    assert "no node has this id, with the blank at its end (delete it, if it is not meant)" in found.stderr
 
 
 def test_what_is_not_there_is_told_with_what_is_near(plc: SkidServer) -> None:

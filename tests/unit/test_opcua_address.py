@@ -23,7 +23,10 @@ GUID = "09087e75-8e5e-499b-954f-f2a9603db28a"
         ("nsu=http://skid.example/ua;i=7", "http://skid.example/ua", 7),
         (f"ns=1;g={GUID}", 1, uuid.UUID(GUID)),
         ("ns=1;b=AP8=", 1, b"\x00\xff"),
-        ("  ns=2;s=FT01 ", 2, "FT01"),
+        ("  ns=2;s=FT01", 2, "FT01"),
+        ("ns=2;s=FT01 ", 2, "FT01 "),
+        ("ns=2;s=  FT 01", 2, "  FT 01"),
+        (" i=2258 ", 0, 2258),
     ],
 )
 def test_node_ids(text: str, namespace: int | str, value: object) -> None:
