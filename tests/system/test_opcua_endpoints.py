@@ -100,7 +100,7 @@ async def test_the_session_is_at_the_url_that_the_server_names(plc: SkidServer) 
             assert await look(proxy.endpoint) == (1.5, Address("127.0.0.1", plc.port))
 
 
-@pytest.mark.parametrize("named", ["opc.tcp://plc.invalid:4840", "opc.tcp://127.0.0.1:{free}", "opc.tcp://[:4840"])
+@pytest.mark.parametrize("named", ["opc.tcp://plc.invalid:{free}", "opc.tcp://127.0.0.1:{free}", "opc.tcp://[:4840"])
 async def test_where_the_server_cannot_be_reached_by_its_own_name_the_one_that_was_typed_is_used(
     plc: SkidServer, named: str, caplog: pytest.LogCaptureFixture
 ) -> None:
