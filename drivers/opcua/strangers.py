@@ -19,6 +19,7 @@ _WEB = b"GET / HTTP/1.0\r\n\r\n"
 _ENOUGH = 8
 _TLS = "a server that speaks TLS (HTTPS, for example)"
 _OPC_UA = "an OPC UA server"
+_UNKNOWN = "another program"
 _WRONG_PORT = "correct the port in endpoint (most OPC UA servers use 4840)"
 
 
@@ -29,15 +30,19 @@ async def who_answers(address: Address, timeout_s: float) -> str:
     """
     looks = [asyncio.create_task(_look(address, words, timeout_s)) for words in (_HELLO, _MODBUS, _WEB)]
     looks.append(asyncio.create_task(_look_for_tls(address, timeout_s)))
+    unknown = ""
     try:
         for look in asyncio.as_completed(looks):
-            if found := await look:
+            found = await look
+            if found == _UNKNOWN:
+                unknown = _said(_UNKNOWN)  # another look may know more
+            elif found:
                 return found if found is not _OPC_UA else ""
     finally:
         for look in looks:
             look.cancel()
         await asyncio.gather(*looks, return_exceptions=True)
-    return ""
+    return unknown
 
 
 async def _look(address: Address, words: bytes, timeout_s: float) -> str:
@@ -46,6 +51,8 @@ async def _look(address: Address, words: bytes, timeout_s: float) -> str:
     if answer[:3] in {b"ACK", b"ERR", b"RHE"}:
         return _OPC_UA
     kind = "a Modbus TCP server" if words is _MODBUS and _is_modbus(answer) else _kind_of(answer)
+    if not kind and words is _HELLO and len(answer) >= _ENOUGH:
+        return _UNKNOWN
     return _said(kind) if kind else ""
 
 
@@ -105,5 +112,5 @@ def _kind_of(answer: bytes) -> str:
 
 
 def _is_modbus(answer: bytes) -> bool:
-    """Whether it is a response to `_MODBUS`: the same transaction, protocol 0, function 3 or its exception."""
-    return answer[:4] == _MODBUS[:4] and answer[7:8] in {b"\x03", b"\x83"}
+    """Whether it is a response to `_MODBUS`: the same transaction, protocol 0, function 3 or its exception, no echo."""
+    return answer[:4] == _MODBUS[:4] and answer[7:8] in {b"\x03", b"\x83"} and answer != _MODBUS[: len(answer)]

@@ -8,7 +8,7 @@ import http.server
 import logging
 import ssl
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -119,6 +119,34 @@ async def test_a_modbus_server() -> None:
 )
 async def test_servers_that_speak_first(words: bytes, kind: str) -> None:
     assert f"{kind} answers at this port" in await why(saying(words))
+
+
+@contextlib.asynccontextmanager
+async def answering(answer: Callable[[bytes], bytes]) -> AsyncGenerator[int]:
+    """A program of a protocol that nobody foresaw."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while words := await reader.read(1000):
+                writer.write(answer(words))
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda words: words,
+        lambda _: bytes(24),
+        lambda words: words[:2] + bytes(6) + b"\x01\x00\x00\x00" + bytes(12),  # EtherNet/IP: invalid command
+    ],
+    ids=["echo", "zeros", "EtherNet/IP"],
+)
+async def test_a_program_that_nobody_knows(answer: Callable[[bytes], bytes]) -> None:
+    assert "another program answers at this port, not OPC UA over opc.tcp" in await why(answering(answer))
 
 
 async def test_a_port_at_which_nobody_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
