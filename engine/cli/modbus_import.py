@@ -26,8 +26,14 @@ def import_map(file: Path, device: str, options: MapOptions, *, as_json: bool) -
     """Print the tags of a vendor's table, each with its line; exit code 1 where a row or column was left out."""
     try:
         found = read_map(_text(file.read_bytes()), device, options)
+    except FileNotFoundError:
+        tell(f"{file}: there is no such file: give the path of the vendor's table, as CSV or Markdown")
+        return 1
+    except IsADirectoryError:
+        tell(f"{file}: this is a folder: give the path of the table in it")
+        return 1
     except OSError as error:
-        tell(f"{file}: {error.strerror}")
+        tell(f"{file}: the file cannot be read: {error.strerror}")
         return 1
     except DriverError as error:
         tell(f"{file}: {error}")

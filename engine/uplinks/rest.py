@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,6 +57,7 @@ async def ask(http: httpx.AsyncClient, method: str, url: str, content: bytes | N
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
         untrusted = "CERTIFICATE_VERIFY_FAILED" in str(error)
         cure = "name the file of its authority in SSL_CERT_FILE" if untrusted else "see that an aggregator runs there"
-        raise ConnectError(f"no answer to {asked} ({str(error)[:300] or type(error).__name__}); {cure}") from error
+        why = re.sub(r"\[Errno -?\d+\] ", "", str(error))[:300] or type(error).__name__
+        raise ConnectError(f"no answer to {asked} ({why}); {cure}") from error
     finally:
         http.cookies.clear()  # none is wanted, and nobody else bounds how many there are

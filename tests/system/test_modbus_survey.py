@@ -204,7 +204,8 @@ def test_a_vendors_table_is_printed_as_tags(tmp_path: Path) -> None:
     said = skidlink("import", file, "--device", "pump", code=1)
     assert '  "on": {device: pump, holding: 5, type: float32, unit: L/h}  # line 2\n' in said
     assert "line 3 (bad): 'x' is no address" in said
-    assert "No such file" in skidlink("import", tmp_path / "none.csv", code=1)
+    assert "there is no such file: give the path" in skidlink("import", tmp_path / "none.csv", code=1)
+    assert "this is a folder: give the path" in skidlink("import", tmp_path, code=1)
 
 
 def test_what_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
@@ -213,7 +214,10 @@ def test_what_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
     assert "nothing listens at this port" in refused
     assert refused.count("127.0.0.1") == 1
     (tmp_path / "no.json").write_text("{}")
-    assert "is no dump" in skidlink("replay", tmp_path / "no.json", "--port", "0", code=1)
+    assert "no.json is not a dump: make one with" in skidlink("replay", tmp_path / "no.json", "--port", "0", code=1)
+    missing = skidlink("replay", tmp_path / "none.json", "--port", "0", code=1)
+    assert "there is no such file: give what scan --dump has kept" in missing
+    assert "Errno" not in missing
 
 
 async def test_check_online_shows_what_devices_say_they_are(port: int, tmp_path: Path) -> None:

@@ -113,9 +113,8 @@ async def run(make: Callable[[Channel], SkidServer], port: int) -> None:
     try:
         await proxy.start()
     except OSError as error:
-        channel.send(
-            failed=f"it cannot listen on 127.0.0.1:{port} ({error.strerror}); stop what does, or choose a port"
-        )
+        why = os.strerror(error.errno or 0)  # asyncio's own text names the address again
+        channel.send(failed=f"it cannot listen on 127.0.0.1:{port} ({why}); stop what does, or choose a port")
         return
     channel.send(ready=proxy.port)
     channel.send(held=first["frame"])

@@ -42,7 +42,11 @@ class Replay:
                         for place, value in enumerate(values)
                     }
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ReplayError(f"{file} is no dump of skidlink modbus scan --dump: {error!r}") from error
+            raise ReplayError(f"{file} is not a dump: make one with skidlink modbus scan LINK --dump FILE") from error
+        except FileNotFoundError as error:
+            raise ReplayError(f"{file}: there is no such file: give what scan --dump has kept") from error
+        except OSError as error:
+            raise ReplayError(f"{file} cannot be read: {error.strerror}") from error
 
     def device_ids(self) -> list[int]:
         return sorted({device_id for device_id, _ in self._cells})
