@@ -136,15 +136,20 @@ async def answering(answer: Callable[[bytes], bytes]) -> AsyncGenerator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        lambda words: words,
-        lambda _: bytes(24),
-        lambda words: words[:2] + bytes(6) + b"\x01\x00\x00\x00" + bytes(12),  # EtherNet/IP: invalid command
-    ],
-    ids=["echo", "zeros", "EtherNet/IP"],
-)
+def echo(words: bytes) -> bytes:
+    return words
+
+
+def zeros(words: bytes) -> bytes:
+    return bytes(len(words))
+
+
+def ethernet_ip(words: bytes) -> bytes:
+    """The encapsulation header of EtherNet/IP with the command as it came, and that it is not known."""
+    return words[:2] + bytes(6) + b"\x01\x00\x00\x00" + bytes(12)
+
+
+@pytest.mark.parametrize("answer", [echo, zeros, ethernet_ip])
 async def test_a_program_that_nobody_knows(answer: Callable[[bytes], bytes]) -> None:
     assert "another program answers at this port, not OPC UA over opc.tcp" in await why(answering(answer))
 
