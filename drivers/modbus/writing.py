@@ -17,6 +17,7 @@ from drivers.contract import DeviceError, LinkError, Value
 from drivers.modbus.codec import Field, UnfitError, encode, mask_of
 from drivers.modbus.device import Device
 from drivers.modbus.link import Link
+from drivers.modbus.losses import LostError
 from drivers.modbus.pdu import (
     ILLEGAL_FUNCTION,
     MAX_WRITE_REGISTERS,
@@ -231,7 +232,9 @@ class DeviceWriting:
         try:
             (reply,) = await self._link.exchange(self._device, [request], once=True, proof=proof)
         except (LinkError, DeviceError) as error:
-            raise type(error)(f"{error}; it is not known whether {field.tag} ({field}) was written") from error
+            # A `LostError` tells what had come of several readings: nobody asks that of a write.
+            kind = LinkError if isinstance(error, LostError) else type(error)
+            raise kind(f"{error}; it is not known whether {field.tag} ({field}) was written") from error
         return None if isinstance(reply, bytes) else reply
 
     def _lack(self, function: Function) -> None:

@@ -242,6 +242,18 @@ async def test_a_write_answered_for_another_register_is_not_taken_as_done(device
         assert refused[0].startswith("it is not known whether holding 1 was written (function 6: the device's answer")
 
 
+async def test_a_connection_that_ends_in_a_write_leaves_it_open_whether_it_was_done(device: Device) -> None:
+    device.behave = lambda asked: None if asked.function == 6 else [asked.answer()]
+    async with device.driven(points(1)) as driver:
+        await driver.read(0)
+        with pytest.raises(LinkError, match=r"; it is not known whether T1 \(holding 1\) was written$"):
+            await driver.write({0: 7})
+        await driver.close()
+        await driver.open()
+        await driver.read(0)
+        assert check(driver) == []
+
+
 async def test_pauses_are_kept(device: Device, clock: Clock) -> None:
     pauses: dict[str, Any] = {"pause_after_connect_ms": 20_000, "pause_between_requests_ms": 5_000}
     async with device.driven(points(1, 20, 40), **pauses, max_in_flight=3) as driver:
