@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from rich.text import Text
 
-from drivers.contract import Driver, DriverError, Identifies, Image, Learns, Quality, UnansweredError, Value
+from drivers.contract import Driver, DriverError, Identifies, Image, Kind, Learns, Quality, UnansweredError, Value
 from drivers.reasons import NOT_READ, reason_text
 from drivers.registry import driver_class
 from engine.cli.screen import Grid, console_for, log_to, plain, tell, tell_json, tell_result
@@ -103,7 +103,20 @@ async def read_once(skid: Skid) -> tuple[list[PointRow], list[str], dict[str, st
             )
         )
     troubles = [trouble for _, troubles, _ in answers for trouble in troubles]
+    troubles += _numbers_for_texts(skid, [image for image, _, _ in answers])
     return rows, troubles, {name: said for _, _, identities in answers for name, said in identities.items()}
+
+
+def _numbers_for_texts(skid: Skid, images: Sequence[Image]) -> list[str]:
+    """Commands that take a number for an output of which the device says that it holds a text."""
+    return [
+        f"tag {skid.tags[output.tag].name}: the device holds a text there, but {command.name} takes a number: write "
+        "type: string under the tag"
+        for command in skid.commands
+        if command.argument is not None and command.argument.kind == "number"
+        for index, output in enumerate(skid.outputs)
+        if command.sets(index) and images[output.link].kinds[output.row] == Kind.TEXT
+    ]
 
 
 async def _read_link(spec: LinkSpec) -> tuple[Image, list[str], Mapping[str, str]]:

@@ -111,6 +111,31 @@ tags:
     assert [point["quality"] for point in found["points"]] == ["good", "good"]
 
 
+@pytest.mark.parametrize(
+    ("direction", "key", "right"),
+    [("output", "", False), ("both", "", False), ("output", ", type: string", True), ("both", ", type: string", True)],
+)
+def test_check_online_says_that_a_setpoint_is_a_text(
+    plc: SkidServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], direction: str, key: str, right: bool
+) -> None:
+    file = tmp_path / "uod.yaml"
+    file.write_text(
+        f"""
+uod: Recipes
+devices:
+  plc: {{driver: opcua, endpoint: "{plc.endpoint}", timeout_ms: 60000}}
+tags:
+  RECIPE: {{device: plc, node: "nsu={SKID};s=text", direction: {direction}{key}}}
+  STEP: {{device: plc, node: "nsu={SKID};s=open", direction: output}}
+process_values: [{{entry: RECIPE}}, {{entry: STEP}}]
+""",
+        encoding="utf-8",
+    )
+    assert check_uod(file, [], online=True, as_json=True) == (0 if right else 1)
+    said = "tag RECIPE: the device holds a text there, but RECIPE takes a number: write type: string under the tag"
+    assert json.loads(capsys.readouterr().out)["troubles"] == ([] if right else [said])
+
+
 async def test_a_text_is_written_to_a_node_whose_type_nobody_has_declared(plc: SkidServer) -> None:
     async with opened(plc.endpoint, points(skid_node("text"), write=True)) as driver:
         assert await driver.write({0: "ethanol"}) == {}
