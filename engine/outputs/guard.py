@@ -134,6 +134,11 @@ class Outputs:
             return False
         return None if output.sent or output.moving else output.accepted is not None
 
+    def is_refused(self, tag: str) -> bool:
+        """Whether the device has refused what somebody has asked of an output last; users have been told why."""
+        output = self._outputs[tag]
+        return output.asked and self.written(tag) is False
+
     def make_safe(self) -> None:
         """Ask for the safe value of every output that has one, and forget what was wanted before."""
         self._make_safe("it was stopped")

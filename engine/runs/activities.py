@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from drivers.contract import Value
-from engine.runs.arguments import CommandError
+from engine.runs.arguments import CommandError, ToldError
 
 
 class Activity(Protocol):
@@ -67,6 +67,10 @@ class Writer(Protocol):
 
     def written(self, tag: str) -> bool | None:
         """Whether the device has taken what was asked for last; None: it has not answered yet."""
+        ...
+
+    def is_refused(self, tag: str) -> bool:
+        """Whether the device has refused what was asked for last; users have been told why."""
         ...
 
 
@@ -181,8 +185,9 @@ class Setting:
             self._asked = True
         written = self._writer.written(self._tag)
         if written is False:
-            why = "its device did not take the value, or the engine has made it safe; the log says which"
-            raise CommandError(f"{self._tag} was not set to {self._value!r}: {why}")
+            if self._writer.is_refused(self._tag):
+                raise ToldError("its device refused the value")
+            raise CommandError(f"{self._tag} was not set to {self._value!r}: the engine has made it safe meanwhile")
         return bool(written)
 
     def force(self) -> None: ...

@@ -25,6 +25,10 @@ class CommandError(Exception):
     """A line that cannot be carried out; the message says what is wrong with it and what would do."""
 
 
+class ToldError(CommandError):
+    """A line that has failed for a reason that users have been told already."""
+
+
 def argument_of(command: CommandSpec, text: str) -> Value | None:
     """The argument of a command of the UOD: a number in its unit, a word, or a text. Raises `CommandError`."""
     name, spec = command.name, command.argument

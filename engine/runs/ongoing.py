@@ -9,7 +9,7 @@ from typing import Final
 
 from engine.outputs import OutputRefusedError
 from engine.runs.activities import Activity, Halt, Setting, Waiting
-from engine.runs.arguments import CommandError
+from engine.runs.arguments import CommandError, ToldError
 from engine.runs.logbook import Logbook
 
 log = logging.getLogger("skidlink.engine.runs")
@@ -125,6 +125,10 @@ class AllOngoing:
     def _let_go_on(self, one: Ongoing, now: float) -> None:
         try:
             over = one.activity.go_on(now)
+        except ToldError as error:
+            log.info("%s: %s", one.text, error)
+            self._leave(one, failed=True)
+            return
         except (CommandError, OutputRefusedError) as error:
             log.error("%s: %s", one.text, error, exc_info=error.__cause__)  # noqa: TRY400  traceback of functions only
             self._leave(one, failed=True)

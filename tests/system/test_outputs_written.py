@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -39,6 +40,8 @@ class Meter:
         self.written: asyncio.Queue[tuple[int, int]] = asyncio.Queue()
         """address and value of each write"""
         self.port = 0
+        self.refuses = False
+        """answers writes with exception 03"""
         self._connections: set[asyncio.StreamWriter] = set()
 
     def restart(self) -> None:
@@ -68,9 +71,9 @@ class Meter:
         if function in {1, 3}:
             size = 2 * number if function == 3 else (number + 7) // 8
             return bytes((function, size)) + bytes(size)
-        assert function in {5, 6}
+        assert function in {5, 6, 15, 16}
         self.written.put_nowait((address, number))
-        return pdu[:5]
+        return bytes((function | 0x80, 3)) if self.refuses else pdu[:5]
 
 
 @asynccontextmanager
@@ -112,6 +115,21 @@ async def test_each_line_is_a_write(tmp_path: Path, lines: list[str], writes: li
             await ask(engine, line)
             seen += [await meter.written.get() for _ in line.splitlines()]
         assert seen == writes
+
+
+@pytest.mark.parametrize("line", ["ACK: Acknowledge", "Tare now"])
+async def test_what_a_device_refuses_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture, line: str) -> None:
+    caplog.set_level(logging.INFO, "skidlink")
+    meter = Meter()
+    async with asyncio.timeout(120), meter.serving(), working(meter, tmp_path) as engine:
+        meter.refuses = True
+        for _ in range(2):
+            await ask(engine, line)
+        while sum(record.getMessage().startswith(f"{line}: ") for record in caplog.records) < 2:
+            await asyncio.sleep(0.01)  # both lines have failed
+        told = [record.getMessage() for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]
+        assert len(told) == 2, "once an ask"
+        assert all("failed" in message and "exception 03" in message for message in told)
 
 
 @pytest.mark.parametrize(("asked", "holds"), [(None, 0), (25, 25)])

@@ -12,7 +12,7 @@ from engine.core.core import Core
 from engine.core.spec import FromEngine, TagSpec
 from engine.outputs import OutputRefusedError
 from engine.runs.activities import Halt, Setting, Steps, Until, Waiting
-from engine.runs.arguments import CommandError
+from engine.runs.arguments import CommandError, ToldError
 from engine.runs.function_call import FunctionCall, FunctionCounters
 from engine.uod.function import CommandContext, CommandFunction
 
@@ -25,6 +25,7 @@ class Valves:
         self.answers: dict[str, bool] = {}
         self.busy: set[str] = set()
         self.moving: set[str] = set()
+        self.refused: set[str] = set()
 
     def wish(self, tag: str, value: Value) -> None:
         if tag == "LOCKED":
@@ -44,6 +45,9 @@ class Valves:
 
     def written(self, tag: str) -> bool | None:
         return self.answers.get(tag)
+
+    def is_refused(self, tag: str) -> bool:
+        return tag in self.refused
 
 
 def test_a_wait_is_over_when_its_time_has_passed() -> None:
@@ -110,7 +114,10 @@ def test_a_setting_fails_when_the_device_refuses() -> None:
     setting = Setting(valves, "VA01", "Open")
     assert not setting.go_on(0.0)
     valves.answers["VA01"] = False
-    with pytest.raises(CommandError, match="VA01 was not set to 'Open'"):
+    with pytest.raises(CommandError, match="VA01 was not set to 'Open': the engine has made it safe"):
+        setting.go_on(1.0)
+    valves.refused.add("VA01")
+    with pytest.raises(ToldError):
         setting.go_on(1.0)
 
 
