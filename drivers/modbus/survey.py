@@ -34,8 +34,8 @@ class Found:
     identity: dict[str, str] = field(default_factory=dict[str, str])
     ranges: dict[Table, list[tuple[int, int]]] = field(default_factory=dict[Table, list[tuple[int, int]]])
     """table -> first and last address of each range that can be read"""
-    complete: bool = True
-    """False where the survey ended before all addresses had been asked."""
+    unfinished: list[Table] = field(default_factory=list[Table])
+    """The tables of which not all addresses were asked for, as that took too many requests."""
     is_doubtful: bool = False
     """It answers everything with exception 04: a device that fails, or a server that says so of ids nobody has."""
     answers_as_another: bool = False
@@ -145,7 +145,7 @@ class Survey:
             waiting.reverse()
             while waiting:
                 if left <= 0:
-                    found.complete = False
+                    found.unfinished.append(table)
                     break
                 left -= 1
                 begin, end = waiting.pop()

@@ -29,7 +29,7 @@ def scan(
         str | None, typer.Option(help="The device ids to ask, such as 1-10,247 (0-32,255; on a serial line 1-32).")
     ] = None,
     last: Last = 255,
-    requests: Requests = 400,
+    requests: Requests = 600,
     timeout_ms: Timeout = 300,
     dump: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep all that was read, to replay it.")] = None,
     as_json: AsJson = False,

@@ -145,7 +145,7 @@ def _as_json(found: Found) -> dict[str, Any]:
         "device_id": found.device_id,
         "identity": found.identity,
         "readable": {table.value: ranges for table, ranges in found.ranges.items()},
-        "complete": found.complete,
+        "complete": not found.unfinished,
     }
 
 
@@ -153,9 +153,13 @@ def _print_found(found: list[Found], last: int) -> None:
     grid = Grid("device id", "identity", "table", "readable")
     for each in found:
         identity = ", ".join(each.identity.values()) or "-"
-        for table, ranges in each.ranges.items() or [("-", [])]:
-            said = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges) or f"nothing up to {last}"
-            more = "" if each.complete else " (the search ended early: raise --requests)"
+        tables = list(dict.fromkeys((*each.ranges, *each.unfinished)))
+        if not tables:
+            grid.add_row(str(each.device_id), identity, "-", f"nothing up to {last}")
+        for table in tables:
+            ranges = each.ranges.get(table, [])
+            said = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges) or "nothing so far"
+            more = " (the search ended early: raise --requests)" if table in each.unfinished else ""
             grid.add_row(str(each.device_id), identity, str(table), said + more)
     if found:
         console_for(sys.stdout).print(grid)

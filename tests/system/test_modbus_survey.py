@@ -74,14 +74,15 @@ async def test_devices_and_their_ranges_are_found(port: int, monkeypatch: pytest
         assert found[0].ranges == {
             Table.COIL: [(0, 63)], Table.DISCRETE: [(0, 63)], Table.HOLDING: [(0, 399)], Table.INPUT: [(0, 399)],
         }  # fmt: skip
-        assert found[0].complete
+        assert not found[0].unfinished
         cells = await survey.cells(found[0])
         assert cells["holding"] == {address: address for address in range(400)}
         assert [cells["coil"][address] for address in range(4)] == [0, 1, 1, 0]
         await survey.explore(found[1], [Table.HOLDING], 500, 2, steps.append)
         assert sum(steps) == 5 * 501, "what was given up counts, too"
-        assert not found[1].complete
-        assert found[1].ranges == {Table.HOLDING: [(0, 249)]}
+        await survey.explore(found[1], [Table.COIL], 63, 2, steps.append)
+        assert found[1].unfinished == [Table.HOLDING]
+        assert found[1].ranges == {Table.HOLDING: [(0, 249)], Table.COIL: [(0, 63)]}
 
 
 async def test_a_line_with_a_device_that_knows_no_identification(tmp_path: Path, clock: Clock) -> None:
@@ -149,7 +150,10 @@ async def test_what_a_device_says_it_is(port: int) -> None:
 
 def test_a_scan_is_kept_and_replayed(port_of_a_server: str, tmp_path: Path) -> None:
     kept = tmp_path / "kept.json"
+    cut = skidlink("scan", port_of_a_server, "--ids", "1", "--last", "200", "--requests", "1", *PATIENT)
+    assert "nothing so far (the search ended early: raise --requests)" in " ".join(cut.replace("│", " ").split())
     said = skidlink("scan", port_of_a_server, "--ids", "1-2", "--last", "40", *PATIENT, "--dump", kept)
+    assert "ended early" not in said
     assert "0-40" in said
     assert "Skidlink, TEST" in said
     for line in ("device ids (2)", "addresses of device id 1 (164)", "addresses of device id 2 (164)"):
