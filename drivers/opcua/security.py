@@ -159,8 +159,12 @@ def choose(
 
 def _way_out(offers: Sequence[Choice], access: Access) -> str:
     """What to do where nothing of what a server offers will do."""
-    if access.security == "none" or not offers:
-        return "" if not offers else ": delete security: none, or allow sessions without security on the server"
+    if not offers:
+        return ""
+    if access.security == "none":
+        usable = any(offer.policy in POLICIES and offer.certificate for offer in offers)
+        way = "delete security: none" if usable else "switch on Basic256Sha256 on the server and delete security: none"
+        return f": {way}, or allow sessions without security on the server"
     if any(offer.secured and offer.policy in POLICIES and not offer.certificate for offer in offers):
         return ", but has no certificate: make or install one for the OPC UA server in its settings, and restart it"
     if any(offer.policy in POLICIES for offer in offers):

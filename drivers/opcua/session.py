@@ -211,7 +211,8 @@ class Session:
                 await self.close()
                 if place == places[-1] or not is_elsewhere(error):
                     raise
-                failed[place] = str(error).removeprefix(f"{self.endpoint}: ")
+                # Without the advice behind it, which is about an address that the author did write.
+                failed[place] = str(error).removeprefix(f"{self.endpoint}: ").partition(": ")[0]
             except BaseException:
                 await self.close()
                 raise

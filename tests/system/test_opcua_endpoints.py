@@ -115,6 +115,7 @@ async def test_where_the_server_cannot_be_reached_by_its_own_name_the_one_that_w
     told = [record.message for record in caplog.records if "keep_host: true" in record.message]
     assert len(told) == ("[" not in named), "once, and not of what is no address at all"
     assert all(url in message for message in told)
+    assert not any("correct endpoint" in message or "port in endpoint" in message for message in told), "it is right"
 
 
 async def test_the_host_that_was_typed_is_kept(plc: SkidServer, caplog: pytest.LogCaptureFixture) -> None:

@@ -53,6 +53,13 @@ def test_the_best_that_is_offered_and_allowed(access: Access, offers: list[Choic
         (Access("Basic256Sha256"), [NONE], False, "does not offer Basic256Sha256: it offers no security"),
         (Access("auto", "Sign"), [BASIC], False, "does not offer security with Sign"),
         (Access(), [OLD], False, "it offers Basic256, SignAndEncrypt"),
+        (
+            Access("none"),
+            [OLD],
+            False,
+            "switch on Basic256Sha256 on the server and delete security: none, or",
+        ),
+        (Access("none"), [BASIC], False, "SignAndEncrypt: delete security: none, or"),
         (Access(), [], False, "nothing that this driver knows"),
         (Access(), [NONE], True, "had security when it was first seen"),
     ],
