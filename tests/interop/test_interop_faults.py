@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from urllib.parse import quote
 
 import httpx
@@ -255,11 +256,13 @@ async def test_twenty_megabytes_of_run_log(shared: Aggregator) -> None:
         await run.check_recorded(shared)
 
 
-async def test_a_tick_of_megabytes_is_stored_whole(shared: Aggregator) -> None:
-    """It goes as several messages, each a little newer than the one before; here the line breaks between two of them.
+async def test_a_tick_of_several_messages_is_stored_whole(shared: Aggregator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each message is a little newer than the one before; here the line breaks between two of them.
 
-    A few long texts are as many bytes as thousands of numbers, for each of which the aggregator would take 4 ms.
+    The limit is smaller than it is: of the thousands of tags of a megabyte the aggregator would take 4 ms each.
     """
+    in_parts = partial(parts_of, limit=20_000)
+    monkeypatch.setattr("engine.uplinks.aggregator.parts_of", in_parts)
     texts = {f"Text{number}": "" for number in range(24)}
     engine = SmallEngine("megabytes", Counter=0, **texts)
     async with (
@@ -271,8 +274,8 @@ async def test_a_tick_of_megabytes_is_stored_whole(shared: Aggregator) -> None:
         run.start()
         wanted: dict[str, dict[float, str]] = {name: {} for name in texts}
         for letter in "abc":
-            frame = engine.change(**{name: f"{name} {letter * 100_000}" for name in texts})
-            parts = parts_of(frame)
+            frame = engine.change(**{name: f"{name} {letter * 1_900}" for name in texts})
+            parts = in_parts(frame)
             assert len(parts) == 3
             for part in parts:
                 for tag in orjson.loads(part.tags):
