@@ -18,7 +18,7 @@ from engine.outputs.control import ControlWatch
 from engine.outputs.endings import Ending, endings_of
 from engine.outputs.heartbeat import Heartbeat
 from engine.outputs.interlock import Interlocks
-from engine.outputs.output import Output, OutputRefusedError, Value
+from engine.outputs.output import MOST_CUTS, Output, OutputRefusedError, Value
 from engine.outputs.ramp import Ramp
 from engine.outputs.watch import OutputWatch
 from engine.uod.skid import Skid
@@ -137,7 +137,7 @@ class Outputs:
     def is_refused(self, tag: str) -> bool:
         """Whether the device has refused what somebody has asked of an output last; users have been told why."""
         output = self._outputs[tag]
-        return output.asked and self.written(tag) is False
+        return output.asked and output.rejected
 
     def make_safe(self) -> None:
         """Ask for the safe value of every output that has one, and forget what was wanted before."""
@@ -234,6 +234,7 @@ class Outputs:
         """Let somebody have what he asks for, by a ramp where there is one. It is written, whatever the device holds:
         it may have lost the value, or the writing itself may be what is wanted of it."""
         output.wanted, output.asked, output.unwritten = value, True, True
+        output.cuts, output.rejected = 0, False
         self._again.pop(output.tag.name, None)
         if output.ramp:
             self._find_deviation(output, output.ramp)
@@ -292,7 +293,7 @@ class Outputs:
                 self._show(beat, raw, "")
             return
         output = self._at[link, row]
-        output.accepted = raw if refusal is None else None
+        output.accepted, output.rejected, output.cuts = raw if refusal is None else None, refusal is not None, 0
         if refusal is not None and output.refused == 0:
             log.error("%s: writing %r failed (%s): %s", output.tag.name, raw, output.link.name, refusal)
         if output.sent is not None and output.link.has_wish(row):
@@ -355,7 +356,7 @@ class Outputs:
         outputs = self._devices[device]
         outputs[0].link.forget_wishes(output.spec.row for output in outputs)
         for output in outputs:
-            output.accepted = output.sent = None
+            output.lose()
             self._again.pop(output.tag.name, None)
             self._show(output, None, why)
         self._progress.set()
@@ -369,7 +370,7 @@ class Outputs:
         was_cut_off = outputs[0].device in self._cut_off
         self._cut_off.discard(outputs[0].device)
         for output in outputs:
-            if lost:
+            if lost or output.cuts >= MOST_CUTS:
                 self._forget(output)
             if output.ramp:
                 self._find_ramp(output, output.ramp, output.reading_since(since), was_cut_off=was_cut_off)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Final
 
@@ -14,8 +15,12 @@ from engine.outputs.interlock import Interlock
 from engine.outputs.ramp import Ramp
 from engine.uod.skid import OutputSpec
 
+log = logging.getLogger("skidlink.engine.outputs")
+
 FUZZ: Final = 1e-9
 """What arithmetic with decimals may be off by, as a share of a limit."""
+MOST_CUTS: Final = 3
+"""A value at which its device is lost so often is not written again: the readings of the link would never come back."""
 
 
 class OutputRefusedError(Exception):
@@ -51,11 +56,26 @@ class Output:
         """Somebody has asked, and nothing has been sent for it yet."""
         self.accepted: Value | None = None
         """The raw value that the device has taken since it could be reached; None: not known."""
+        self.rejected = False
+        """The device has refused what was written last."""
+        self.cuts = 0
+        """How often in a row its device was lost while what somebody had asked for was on its way."""
         self.refused = 0
         """How often in a row the device has refused the safe value."""
         self.ramp = ramp
         self.interlock = interlock
         self.feedback = feedback
+
+    def lose(self) -> None:
+        """Know nothing of it any more, as its device cannot be reached."""
+        if self.asked and self.sent is not None:
+            self.cuts += 1
+            if self.cuts == MOST_CUTS:
+                said = (
+                    "%s: its device was lost at each write of %r, which is not repeated: check its address and limits"
+                )
+                log.error(said, self.tag.name, self.wanted)
+        self.accepted, self.sent, self.rejected = None, None, False
 
     @property
     def reachable(self) -> bool:

@@ -187,7 +187,8 @@ class Setting:
         if written is False:
             if self._writer.is_refused(self._tag):
                 raise ToldError("its device refused the value")
-            raise CommandError(f"{self._tag} was not set to {self._value!r}: the engine has made it safe meanwhile")
+            why = "its device was lost, or the engine has made it safe; ask again if it is still wanted"
+            raise CommandError(f"{self._tag} was not set to {self._value!r}: {why}")
         return bool(written)
 
     def force(self) -> None: ...

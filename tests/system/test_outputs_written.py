@@ -42,6 +42,8 @@ class Meter:
         self.port = 0
         self.refuses = False
         """answers writes with exception 03"""
+        self.cuts: int | None = None
+        """closes the connection where this value is written"""
         self._connections: set[asyncio.StreamWriter] = set()
 
     def restart(self) -> None:
@@ -73,6 +75,8 @@ class Meter:
             return bytes((function, size)) + bytes(size)
         assert function in {5, 6, 15, 16}
         self.written.put_nowait((address, number))
+        if number == self.cuts:
+            raise ConnectionError
         return bytes((function | 0x80, 3)) if self.refuses else pdu[:5]
 
 
@@ -130,6 +134,25 @@ async def test_what_a_device_refuses_is_told_once(tmp_path: Path, caplog: pytest
         told = [record.getMessage() for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]
         assert len(told) == 2, "once an ask"
         assert all("failed" in message and "exception 03" in message for message in told)
+
+
+async def test_a_value_that_ends_its_connection_each_time_is_left_off(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guard, "KEEP_S", 600.0)  # all of it is a blink, however slow this machine is
+    meter = Meter()
+    async with asyncio.timeout(120), meter.serving(), working(meter, tmp_path) as engine:
+        meter.cuts = 25
+        await ask(engine, "SP01: 25")
+        seen = [await meter.written.get() for _ in range(4)]
+        assert seen == [(40, 25), (40, 25), (40, 25), (40, 0)], "then the safe value"
+        assert caplog.text.count("its device was lost at each write of 25") == 1
+        assert "refused" not in caplog.text
+        meter.cuts = None
+        while not engine.links[0].up:
+            await asyncio.sleep(0.01)
+        await ask(engine, "SP01: 25")
+        assert await meter.written.get() == (40, 25), "asked anew, it is written anew"
 
 
 @pytest.mark.parametrize(("asked", "holds"), [(None, 0), (25, 25)])

@@ -114,7 +114,7 @@ def test_a_setting_fails_when_the_device_refuses() -> None:
     setting = Setting(valves, "VA01", "Open")
     assert not setting.go_on(0.0)
     valves.answers["VA01"] = False
-    with pytest.raises(CommandError, match="VA01 was not set to 'Open': the engine has made it safe"):
+    with pytest.raises(CommandError, match="VA01 was not set to 'Open': its device was lost, or the engine"):
         setting.go_on(1.0)
     valves.refused.add("VA01")
     with pytest.raises(ToldError):
