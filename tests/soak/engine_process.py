@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 SKIDLINK = Path(sys.executable).with_name("skidlink")
 LONGEST_LINE = 2**24
 _VITALS = re.compile(r"vitals: (\d+) ticks, (\d+) overrun, (\d+) tasks, (\d+) threads")
+_HEAD = re.compile(r"[\d-]+ [\d:,]+ ([A-Z]+) ")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -69,12 +70,16 @@ class EngineProcess:
     async def read_log(self) -> None:
         """Keep what it logs, until the process ends."""
         assert self.process.stderr is not None
+        level = ""
         with self.log.open("wb") as kept:
             async for line in self.process.stderr:
                 kept.write(line)
                 kept.flush()
                 text = line.decode(errors="replace")
-                self.tracebacks += text.startswith("Traceback") or "never retrieved" in text
+                if head := _HEAD.match(text):
+                    level = head[1]
+                is_fault = text.startswith("Traceback") or "never retrieved" in text
+                self.tracebacks += is_fault and level != "DEBUG"  # at which drivers keep the details of what they told
                 if found := _VITALS.search(text):
                     ticks, overruns, tasks, _ = map(int, found.groups())
                     self.told.append(Told(time.monotonic(), ticks, overruns, tasks))

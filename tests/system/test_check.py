@@ -80,7 +80,7 @@ async def test_a_refused_address_makes_its_own_tag_bad_and_no_other(skid: Skid, 
     ("other", "tag", "words"),
     [
         # No machine has the port 1 of the loopback open, so this one refuses at once.
-        ("driver: modbus-tcp, host: 127.0.0.1, port: 1, timeout_ms: 300", "holding: 0", ("127.0.0.1:1", "check host")),
+        ("driver: modbus-tcp, host: 127.0.0.1, port: 1, timeout_ms: 99", "holding: 0", ("127.0.0.1:1", "correct port")),
         ("driver: opcua, endpoint: 'opc.tcp://127.0.0.1:1', timeout_ms: 500", "node: i=2258", ("127.0.0.1:1",)),
         ("driver: simulated, answers: false", "type: int64", ("other", "plug it in")),
     ],
