@@ -211,7 +211,7 @@ class Connection(asyncio.BufferedProtocol):
             if not isinstance(reply, bytes):
                 # It could be the late answer to something else: all there is left is to let the time pass for one.
                 self.hold(batch.timeout)
-                self.transactions.forget(transaction.device_id)
+                self.transactions.settle(transaction.device_id, now + batch.timeout)
             return
         slot = transaction.slot
         if transaction.request is not batch.requests[slot]:

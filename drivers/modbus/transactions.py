@@ -12,10 +12,10 @@ Rules of this file:
   What could also be the answer to a debt pays that debt. So what is in doubt is dropped, never guessed.
 * A device answers in the order in which it was asked. So what was owed before a request that has been answered is not
   expected any more (it is settled), and where no other form helps, a request that can be mistaken for nothing goes
-  first: that of `probe`. A line that lets answers overtake each other breaks this rule; what is settled is reckoned
-  with where the form of a request can be chosen.
-* An answer that comes twice is known by its bytes (`heard`). The request is then asked once more, in another form or
-  as it was: the same answer twice is believed.
+  first: that of `probe`. A line that lets answers overtake each other breaks this rule. As soon as one has, an answer
+  that could be one to what is settled is in doubt (`_rivals`), too.
+* An answer that comes twice is known by its bytes (`heard`). What is in doubt is asked again, in another form or as it
+  was. The same answer is then believed as soon as it has come more often than what is owed, and one copy, can bring it.
 * The one question that may be answered by what is late is the same question of the same exchange, repeated.
 """
 
@@ -67,7 +67,7 @@ class Transaction:
     is_ambiguous: bool = False
     """Its answer may have been that to an earlier request, so that its own is yet to come."""
     ambiguous_until: float = 0.0
-    """How long that of the earlier request was reckoned with."""
+    """How long that is reckoned with."""
 
     def is_repeat_of(self, other: Transaction) -> bool:
         """Whether an answer to either is one to the other."""
@@ -84,6 +84,10 @@ class _Debt:
     """When it is not reckoned with any more, where answers bear no transaction id."""
     is_settled: bool = False
     """It would have come by now, if all answers came in order."""
+    is_excused: bool = False
+    """An exception has come instead."""
+    is_paid: bool = False
+    """It has come: an answer that nothing else can have been, not even a spoilt one."""
 
     def settle(self, now: float) -> None:
         """Expect it no more, as far as the order of answers tells."""
@@ -96,8 +100,8 @@ class Transactions:
     """The open requests of one connection, oldest first, and the answers that it still owes."""
 
     __slots__ = (
-        "_counters", "_debts", "_doubted", "_exchange", "_heard", "_last_answered", "_open", "_proven", "last_number",
-        "numbered", "other_id",
+        "_counters", "_debts", "_doubted", "_doubts", "_exchange", "_heard", "_last_answered", "_open", "_overtakes",
+        "_proven", "last_number", "numbered", "other_id",
     )  # fmt: skip
 
     def __init__(self, counters: LinkCounters, *, numbered: bool = True) -> None:
@@ -109,7 +113,11 @@ class Transactions:
         """device id -> the request that it answered last"""
         self._doubted: tuple[int, bytes, bytes] | None = None
         """The last answer that was in doubt, behind its exchange and its request."""
+        self._doubts = 0
+        """How often it has come."""
         self._exchange = 0
+        self._overtakes = False
+        """An answer has come behind one to a later request."""
         self._proven = False
         """An answer has borne the transaction id of its request."""
         self.last_number = 0
@@ -131,6 +139,7 @@ class Transactions:
             debt.settle(now)
         self._heard, self._last_answered = before._heard, before._last_answered
         self._exchange, self.last_number = before._exchange, before.last_number
+        self._overtakes = before._overtakes
 
     def new_exchange(self) -> None:
         """Begin another list of requests: what is owed to those before is no answer to these."""
@@ -189,9 +198,10 @@ class Transactions:
         last = self._last_answered.get(device_id)
         return _unlike([*([] if last is None else [last]), *(debt.transaction.request for debt in owed)])
 
-    def forget(self, device_id: int) -> None:
-        """Reckon with no late answer of a device any longer."""
-        self._debts = {number: debt for number, debt in self._debts.items() if debt.transaction.device_id != device_id}
+    def settle(self, device_id: int, now: float) -> None:
+        """Expect what a device owes no more, as far as the time that it has had for it tells."""
+        for debt in self._owed(device_id, now):
+            debt.settle(now)
 
     def answered(self, number: int, device_id: int, pdu: bytes, now: float) -> tuple[Transaction, Reply] | None:
         """Find the request that an answer belongs to; None for one that is late or that nobody asked for.
@@ -214,6 +224,11 @@ class Transactions:
         if doubt is not None:
             counters.doubtful += 1
             self._owe(transaction, now)
+            if transaction.ambiguous_until:  # for no longer than what it may have been, else doubt would never end
+                self._debts[transaction.number].settle(now)
+                self._debts[transaction.number].until = transaction.ambiguous_until
+            if number == 0 and not self._heard.is_known(device_id, pdu, now):
+                self._heard.note(device_id, pdu, None, now)  # whosever it is, it may come once more
             return transaction, doubt
         if not isinstance(reply, Flaw):
             counters.round_trips.append(now - transaction.sent)
@@ -260,6 +275,7 @@ class Transactions:
     def _owe(self, transaction: Transaction, now: float, *, is_excused: bool = False) -> None:
         debt = self._debts[transaction.number] = _Debt(transaction, now, now + DEBT_LIFETIME_S)
         if is_excused:
+            debt.is_excused = True
             debt.settle(now)
         if len(self._debts) > MAX_DEBTS:
             del self._debts[next(iter(self._debts))]
@@ -307,7 +323,7 @@ class Transactions:
                 self.numbered = False
                 is_open.exchange = -1
                 return is_open, Flaw.COPY
-            is_doubtful = self._is_doubtful(is_open, pdu, now)
+            is_doubtful = self._is_doubtful(is_open, pdu, self._rivals(is_open, pdu, owed), now)
             is_open.is_ambiguous = is_doubtful or bool(owed)
             is_open.ambiguous_until = max((debt.until for debt in owed), default=0.0)
             return is_open, Flaw.COPY if is_doubtful else None
@@ -315,7 +331,11 @@ class Transactions:
             debt = owed[0].transaction
             debt.counters.late += 1
             if not self._heard.is_known(device_id, pdu, now):  # else it may be a copy, and what is owed come next
+                if owed[0].is_settled and not (owed[0].is_paid or owed[0].is_excused or debt.is_ambiguous):
+                    self._overtakes = True
                 owed[0].settle(now)  # not less: a spoilt answer to another request can look like this one
+                is_longer = is_open is not None and is_open.request.check(pdu) is Flaw.LONG
+                owed[0].is_paid = len(owed) == 1 and (is_longer or not self._open)
             self._heard.note(device_id, pdu, None, now)
             return None
         if is_open is None or self._heard.is_known(device_id, pdu, now):
@@ -332,20 +352,22 @@ class Transactions:
             return False
         return is_open is None or not debt.transaction.is_repeat_of(is_open)
 
-    def _is_doubtful(self, transaction: Transaction, pdu: bytes, now: float) -> bool:
-        """Whether an answer may be one that has come before; not where it has come to this very request in doubt."""
-        request = transaction.request
-        if (
-            pdu[0] & 0x80
-            or not is_read(request)
-            or not self._heard.is_doubtful(transaction.device_id, pdu, request, now)
-        ):
+    def _rivals(self, transaction: Transaction, pdu: bytes, owed: list[_Debt]) -> int:
+        """How many answers to reads of other places may be this one."""
+        if not self._overtakes or pdu[0] & 0x80 or not is_read(transaction.request):
+            return 0
+        return sum(debt.transaction.request.pdu != transaction.request.pdu for debt in owed if not debt.is_paid)
+
+    def _is_doubtful(self, transaction: Transaction, pdu: bytes, rivals: int, now: float) -> bool:
+        """Whether an answer may be another's, or a copy; not where it has come more often than these can bring it."""
+        if pdu[0] & 0x80 or not is_read(request := transaction.request):
+            return False
+        if not rivals and not self._heard.is_doubtful(transaction.device_id, pdu, request, now):
             return False
         doubt = transaction.exchange, request.pdu, pdu
-        if self._doubted == doubt:
-            return False
+        self._doubts = self._doubts + 1 if self._doubted == doubt else 1
         self._doubted = doubt
-        return True
+        return self._doubts < 2 + rivals
 
     def _is_excuse(self, transaction: Transaction, reply: Refusal) -> bool:
         """Whether data may still come behind an exception: it says nothing of the place, or the place has answered."""

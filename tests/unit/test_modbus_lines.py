@@ -354,7 +354,7 @@ def test_probes_are_unlike_all_that_is_owed() -> None:
     slave.transactions.new_exchange()
     probe = slave.transactions.probe(1, write_register(7, b"\0\1"), 0.0)
     assert probe == read(Table.HOLDING, 7, 2)
-    slave.transactions.forget(1)
+    slave.transactions.settle(1, 0.0)
     assert slave.transactions.probe(1, write_register(7, b"\0\1"), 0.0) is None
 
 

@@ -1,6 +1,7 @@
 """Each value that is read is that of its own device, table and address, whatever the line does with the answers.
 
 SKIDLINK_MATCHING_READINGS sets how many blocks are read in all; a million take some minutes (`make matching`).
+SKIDLINK_MATCHING_SEED makes other runs of the same cases.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from tests.unit.modbus_adversary import Adversary, is_own
 from tests.unit.virtual_time import VirtualTime, run_virtually
 
 READINGS = int(os.environ.get("SKIDLINK_MATCHING_READINGS", "6000"))
+SEED = os.environ.get("SKIDLINK_MATCHING_SEED", "")
 
 HONEST = ("lost", "late", "twice", "twice, the second time later", "in one piece", "the one before first",
           "the one before only", "the one before, its own late", "an old one", "cut",
@@ -133,9 +135,10 @@ def test_no_value_is_another_ones(
     options: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    chance = random.Random(f"{framing.__name__} {line} {options}")
+    chance = random.Random(f"{framing.__name__} {line} {options}{SEED}")
     adversary = Adversary(framing, behaviours, chance, **line)
     tally = talk(adversary, chance, monkeypatch, **options)
+    print(f"{framing.__name__}, seed {SEED!r}: {tally}")
     assert tally.wrong == 0
     assert tally.right > 0.5 * tally.asked, f"{tally}: too little is left to call it a reading"
     assert set(adversary.done) == {*behaviours, "well"}

@@ -22,7 +22,7 @@ from drivers.modbus.pdu import (
     write_register,
     write_registers,
 )
-from drivers.modbus.transactions import DEBT_LIFETIME_S, Transaction, Transactions
+from drivers.modbus.transactions import DEBT_LIFETIME_S, SETTLED_LIFETIME_S, Transaction, Transactions
 
 
 def feed(buffer: MbapFrames, data: bytes) -> list[Frame]:
@@ -304,3 +304,37 @@ def test_a_debt_is_paid_once_and_only_by_its_own_kind() -> None:
     assert peer.transactions.answered(*due, 0.0) == (other, due[2][2:])
     assert peer.transactions.answered(*due, 0.0) is None
     assert (peer.counters.late, peer.link.unasked) == (1, 1)
+
+
+def test_what_may_be_overtaken_is_believed_only_when_it_comes_more_often_than_what_is_owed_can() -> None:
+    """A line that lets answers overtake each other brings that to place 0 while place 8, as long, is asked for."""
+    peer = Peer(zero=True)
+    peer.transactions.give_up(peer.ask(1, 30, 4), 0.0)
+    first = peer.answers.pop()
+    peer.transactions.give_up(peer.ask(1, 0, 2), 0.0)
+    overtaken = peer.answers.pop()
+    peer.transactions.new_exchange()
+    probe = peer.ask(1, 0, 1)
+    assert peer.transactions.answered(*peer.answers.pop(), 0.0) == (probe, b"\x01\x00")
+    assert peer.transactions.answered(*first, 0.0) is None, "which shows that the line does so"
+    due = peer.ask(1, 8, 2)
+    assert peer.transactions.answered(*overtaken, 0.0) == (due, Flaw.COPY)
+    assert peer.transactions.answered(*overtaken, 0.0) is None, "the copy of it pays what is owed now"
+    for is_believed in (False, False, True):
+        again = peer.ask(1, 8, 2)
+        answered = peer.transactions.answered(*peer.answers.pop(), 0.0)
+        assert answered == (again, b"\x01\x08\x01\x09" if is_believed else Flaw.COPY)
+    later = peer.ask(1, 16, 2)
+    assert peer.transactions.answered(*peer.answers.pop(), SETTLED_LIFETIME_S) == (later, b"\x01\x10\x01\x11")
+
+
+def test_an_answer_that_has_come_late_beyond_doubt_casts_none_on_the_next() -> None:
+    peer = Peer(zero=True)
+    peer.transactions.give_up(peer.ask(1, 0, 2), 0.0)
+    peer.transactions.new_exchange()
+    probe = peer.ask(1, 0, 1)
+    late, short = peer.answers
+    assert peer.transactions.answered(*late, 0.0) is None
+    assert peer.transactions.answered(*short, 0.0) == (probe, b"\x01\x00")
+    due = peer.ask(1, 8, 2)
+    assert peer.transactions.answered(*peer.answers[-1], 0.0) == (due, b"\x01\x08\x01\x09")
