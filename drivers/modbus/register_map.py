@@ -7,6 +7,7 @@ could decide and is not understood refuses the table.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from drivers.contract import DriverError
 from drivers.modbus.pdu import Table
-from drivers.modbus.register_row import Context, tag_of
+from drivers.modbus.register_row import NUMBERS, Context, tag_of
 from drivers.modbus.vendor_addresses import AddressNotation, Counting, address_of, apart
 from drivers.modbus.vendor_columns import Columns, columns_of
 from drivers.modbus.vendor_headings import COLUMNS, ROLES, heading_words, is_heading, role_of
@@ -108,6 +109,12 @@ def _read_table(table: VendorTable, device: str, options: MapOptions, found: Reg
     }
     base = columns.base if options.base is None else options.base
     apart_of_most = _apart_of_most(table, notations)
+    has_decimal_commas = any(
+        re.search(r"^\D?\d+,\d+", cell)
+        for role in NUMBERS
+        if role in columns.roles
+        for cell in table.column(columns.roles[role])
+    )
     section = options.table
     before = len(found.tags)
     told = ""
@@ -129,6 +136,7 @@ def _read_table(table: VendorTable, device: str, options: MapOptions, found: Reg
             None if options.factor is None else options.factor == "divide",
             options.device_id,
             apart_of_most,
+            has_decimal_commas,
             columns.length_of,
         )
         try:

@@ -22,6 +22,8 @@ from drivers.modbus.vendor_words import access_of, choices_of, functions_of, uni
 _LONG = frozenset({"name", "description", "choices", "range"})
 """The roles of cells that may be long, of which the first characters are read."""
 _LONGEST_TEXT = 2000
+NUMBERS = ("scale", "multiplier", "divisor", "offset", "min", "max", "raw low", "raw high", "scaled low", "scaled high")
+"""The roles of cells that hold numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Context:
     device_id: int | None
     apart: tuple[int, ...] | None = None
     """How far the columns of addresses are apart in most rows; None: there is one column, or no majority."""
+    has_decimal_commas: bool = False
+    """Some number of the table has a decimal comma, so that 1.000 could be a thousand."""
     length_of: str = ""
     """What a column of lengths counts: "registers", "bytes", "bits", or "" where its heading does not say it."""
 
@@ -57,6 +61,15 @@ def tag_of(
     `row`: role -> cell. Raises `ValueError` where something that decides is missing, contradicts itself or is not
     understood.
     """
+    for role in ("multiplier", "scale"):
+        beside = re.fullmatch(r"(\S*\d\S*) ([^\d\s]\S*)", row.get(role, ""))
+        if beside and not row.get("unit"):
+            row = {**row, "unit": beside[2]}  # "0.01 °C" as a resolution, and no column of units
+    for role in NUMBERS if context.has_decimal_commas else ():
+        if re.fullmatch(r"[+-]?[1-9]\d{0,2}\.\d{3}", row.get(role, "")):
+            raise ValueError(
+                f"its {role} {row[role]} could be a thousand, as others have a decimal comma: write 1 or 1000"
+            )
     return _Row(row, addresses, context).made()
 
 
@@ -127,7 +140,15 @@ class _Row:
         cells = [(cell, notation) for cell, notation in self._addresses if plain(cell) not in NOTHING]
         if not cells:
             raise ValueError("it has no address")
-        found = [address_of(cell, table, notation) for cell, notation in cells]
+        found = _read_addresses(cells, table)
+        if table is None and any(
+            address.modicon and address.modicon[0] == "0" and len(address.modicon) == 5 and not notation.has_tables
+            for address, (_, notation) in zip(found, cells, strict=True)
+        ):
+            raise ValueError(
+                f"{cells[0][0]} could be an address as it is, or a coil in the notation of Modicon: add "
+                "--addresses plain or --addresses modicon"
+            )
         if len(found) > 1 and self._context.apart is not None and apart(found) != self._context.apart:
             raise ValueError(
                 f"its addresses {_both(found)} are not as far apart as those of the other rows: correct one"
@@ -309,6 +330,22 @@ class _Row:
         else:
             text = ", ".join(f"{key} {limit}" for key, limit in said.items())
             keys["description"] = f"{keys['description']} ({text})" if "description" in keys else text
+
+
+def _read_addresses(cells: Sequence[tuple[str, AddressNotation]], table: Table | None) -> list[Address]:
+    """The addresses of a row. One that could be read in two ways is what its neighbour of another column makes it."""
+    found: list[Address] = []
+    doubts: list[tuple[str, ValueError]] = []
+    for cell, notation in cells:
+        try:
+            found.append(address_of(cell, table, notation))
+        except ValueError as error:
+            doubts.append((cell, error))
+    for cell, error in doubts:
+        if not cell.isdecimal() or not any(abs(int(cell) - other.number) <= 1 for other in found if not other.modicon):
+            raise error
+        found.append(Address(int(cell)))
+    return found
 
 
 def _both(addresses: Sequence[Address]) -> str:

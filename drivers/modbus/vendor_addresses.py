@@ -31,6 +31,8 @@ class AddressNotation:
     """Tables are written 4x, 3x, 1x and 0x before the place in them: 0x0010 is a coil, and no hexadecimal number."""
     modicon: bool = True
     """40001 is the first holding register; False: it is the address 40001."""
+    has_tables: bool = False
+    """Some begin with 1, 3 or 4 as the notation of Modicon does, so that those with 0 are coils."""
     mixed: bool = False
     """40001 stands beside numbers such as 12, so that it could be either."""
     doubtful: bool = False
@@ -56,6 +58,8 @@ class AddressNotation:
             hexadecimal,
             any(re.match(r"[134]x\d{4,5}\b", word) for word in words),
             modicon=modicon,
+            has_tables=counting == "modicon"
+            or any(number[0] in "134" for number, look in zip(numbers, looks, strict=True) if look),
             mixed=modicon and counting == "auto" and any(looks) and not all(looks),
             doubtful=not hexadecimal and len(lettered) > 1,
         )

@@ -70,6 +70,8 @@ def columns_of(table: VendorTable, said: Mapping[str, str]) -> Columns:
             found.roles["type 2"] = place
         elif heading_words(heading) in told or _fits(role, table.column(place)):
             found.roles[role] = place
+        elif role == "type" and "table" not in found.roles and _fits("table", table.column(place)):
+            found.roles["table"] = place  # "Type" over Input and Holding
         else:
             left.append((place, heading))
     _fill_in(found, table, left)
@@ -109,13 +111,13 @@ def _fill_in(found: Columns, table: VendorTable, left: list[tuple[int, str]]) ->
             if found.addresses and words not in {"dec", "decimal"}:
                 break
     if "name" not in found.roles:
-        for words in NAMES_OTHERWISE:
-            candidates = [*left, *((place, table.heading[place]) for place in found.roles.values())]
-            place = next((at for at, heading in candidates if words == without_brackets(heading)), None)
-            if place is not None:
-                _drop(found, left, place)
-                found.roles["name"] = place
-                break
+        candidates = [*left, *((place, table.heading[place]) for place in found.roles.values())]
+        named = [at for words in NAMES_OTHERWISE for at, heading in candidates if words == without_brackets(heading)]
+        if named:
+            most = max(len(table.column(at)) for at in named)
+            place = next(at for at in named if len(table.column(at)) == most)
+            _drop(found, left, place)
+            found.roles["name"] = place
     for place, heading in list(left):
         words = without_brackets(heading)
         if "type" not in found.roles and words in COLUMNS["length"] and _fits("type", table.column(place)):

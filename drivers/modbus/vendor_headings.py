@@ -14,7 +14,7 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "variable name", "label", "designation", "register name", "measurand", "bezeichnung", "data point", "datapoint",
         "data name", "point name", "object name", "symbol", "item name", "register description", "nom", "libelle",
         "nombre", "nome", "variablenname", "parametername", "messgrosse", "messwert", "device function", "value name",
-        "denomination", "grandeur", "mnemonic", "parameter description", "quantity name",
+        "denomination", "grandeur", "title", "titel", "mnemonic", "parameter description", "quantity name",
     ),
     "address": (
         "address", "register", "reg", "addr", "register address", "modbus address", "modbus register", "start address",
@@ -22,7 +22,9 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "registeradresse", "modbus adresse", "modbusadresse", "registernummer", "pdu address", "protocol address",
         "data address", "register addr", "adresse modbus", "adresse registre", "registre", "direccion", "registro",
         "indirizzo", "direccion modbus", "address offset", "modbus reg", "first register", "holding register",
-        "starting address", "register start", "modbus register address", "modbus address space", "mb address",
+        "starting address", "register start", "start reg", "relative address", "modbus relative address",
+        "absolute address", "modbus absolute address", "modicom address", "physical address",
+        "modbus register address", "modbus address space", "mb address",
         "plc address", "register id", "modicon address", "modbus addr", "modbus no", "startadresse", "startregister",
     ),
     "table": (
@@ -48,12 +50,13 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "scale", "factor", "gain", "scaling", "scale factor", "scalefactor", "faktor", "skalierung", "scaling factor",
         "skalierungsfaktor", "facteur", "facteur d echelle", "echelle", "factor de escala", "escala", "fattore",
         "fattore di scala", "conversion", "conversion factor", "umrechnung", "umrechnungsfaktor", "coefficient",
+        "conv factor",
         "magnification", "coef", "ratio", "umrechnungs faktor",
     ),
     "multiplier": (
         "multiplier", "resolution", "step", "multiplikator", "auflosung", "multiply by", "multiply", "lsb", "precision",
         "multiplicateur", "multiplicador", "moltiplicatore", "weight", "increment", "resolucion", "risoluzione",
-        "schrittweite", "granularity", "lsb value", "bit value", "wertigkeit",
+        "schrittweite", "granularity", "lsb value", "bit value", "wertigkeit", "res",
     ),
     "divisor": ("divisor", "divider", "teiler", "divide by", "div", "diviseur", "divisore"),
     "decimals": (
@@ -75,7 +78,8 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "length", "size", "words", "registers", "count", "number of registers", "no of registers", "regs", "quantity",
         "register count", "num registers", "data length", "lange", "anzahl", "anzahl register", "registeranzahl",
         "longueur", "taille", "longitud", "lunghezza", "word count", "number of words", "no of words", "bytes", "bits",
-        "data size", "size bits", "size bytes", "bit length", "byte length", "len", "nb registers", "qty", "breite",
+        "data size", "size bits", "size bytes", "bit length", "byte length", "len", "nb registers", "qty",
+        "number of contiguous registers", "breite",
         "groesse", "grosse", "number of bytes", "nombre de registres", "width", "reg count", "register size",
     ),
     "bit": ("bit", "bit no", "bit number", "bit position", "bitnummer", "bit nr"),
@@ -98,7 +102,8 @@ COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
               "data range", "messbereich", "setting range", "plage de valeurs"),
     "choices": ("values", "options", "enumeration", "enum", "enum values", "selection", "auswahl", "states", "coding",
                 "value description", "possible values", "werte", "valeurs", "valores", "allowed values", "enumerations",
-                "value mapping", "value table", "wertetabelle"),
+                "value mapping", "value table", "selection user entry",
+                "selection user entry user interface", "wertetabelle"),
     "device id": ("unit id", "slave id", "device id", "slave address", "slave", "unit identifier", "node id", "node",
                   "station", "slaveid", "unitid", "modbus id", "server id", "slave number", "geratead resse"),
     "description": ("description", "comment", "comments", "remark", "remarks", "notes", "note", "meaning",
@@ -120,13 +125,22 @@ NAMES_OTHERWISE: Final = ("description", "function", "object", "measurement", "c
 ADDRESSES_OTHERWISE: Final = ("number", "no", "nr", "start", "dec", "decimal", "hex", "hexadecimal", "index",
                                "offset", "nummer", "numero", "id")  # fmt: skip
 """Headings that are addresses where no other column is."""
-NEUTRAL: Final = frozenset(("respect data type", "scaled data type", "scaled units", "scan rate"))
+NEUTRAL: Final = frozenset(
+    (
+        "respect data type",
+        "scaled data type",
+        "scaled units",
+        "scan rate",
+        "dbus service name",
+        "dbus obj path",
+    )
+)
 """Headings of columns that say nothing of what a register means, whatever they hold."""
 HARMLESS: Final = re.compile(
     r"(?:factory|default|initial)(?: (?:value|setting|settings))?|werkseinstellung|standardwert|default wert|"
     r"group|category|section|chapter|page|item|version|model|"
     r"example|since|status|available|visible|kategorie|gruppe|seite|beispiel|no|nr|number|index|id|pos|position|#|line|"
-    r"valeur par defaut|valor por defecto|defaultwert|standard|menu|navigation|path|dbus service name|dbus obj path"
+    r"valeur par defaut|valor por defecto|defaultwert|standard|menu|navigation|path"
 )
 """Headings of columns that say nothing of what a register means, unless they hold types, factors or orders."""
 COULD_DECIDE: Final = re.compile(
@@ -149,6 +163,8 @@ def without_brackets(heading: str) -> str:
 def role_of(heading: str) -> str | None:
     """What a column of this heading holds, by its words alone."""
     bare = without_brackets(heading)
+    if bare in NEUTRAL:
+        return None
     for words in (heading_words(heading), bare):
         role = _ROLES.get(words) or _ROLES.get(re.sub(r" (?:hex|dec|decimal)$", "", words))
         if role is not None:

@@ -178,3 +178,44 @@ def test_encodings_of_spreadsheets(encoding: str, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["modbus", "import", str(tmp_path / "map.csv"), "--json"])
     (tag,) = json.loads(done.stdout)["tags"]
     assert (tag["name"], tag["unit"], tag["line"]) == ("Wärme", "°C", 2)
+
+
+def test_a_thousand_with_a_point_is_not_taken_for_one_where_others_have_a_comma() -> None:
+    found = read("Name;Address;Type;Factor", "A;1;INT16;0,1", "B;2;INT16;1.000")
+    assert list(found.tags) == ["A"]
+    assert "could be a thousand" in found.faults[0]
+    assert list(read("Name;Address;Type;Factor", "A;1;INT16;0.1", "B;2;INT16;1.000").tags) == ["A", "B"]
+
+
+def test_a_leading_zero_alone_does_not_make_a_coil() -> None:
+    lines = "Name,Address", "A,00301", "B,00302"
+    assert all("--addresses plain" in fault for fault in read(*lines).faults)
+    assert read(*lines, addresses="plain").tags["A"]["holding"] == 301
+    assert read("Name,Address", "A,00301", "B,40001").tags["A"]["modicon"] == "00301"
+    assert read("Name,Function,Address", "A,Holding register,00301").tags["A"]["holding"] == 301
+
+
+def test_of_several_columns_that_could_be_names_the_fullest_is_taken() -> None:
+    found = read("Register,Value,Type,Description", "1,Pressure,Float,absolute", "3,Flow,Float,", "5,Setpoint,Float,")
+    assert list(found.tags) == ["Pressure", "Flow", "Setpoint"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "keys"),
+    [
+        (("Name,Address,Type", "A,5,Input"), {"input": 5}),
+        (("Name,Address,Type,Resolution", "A,5,INT16,0.01 °C"),
+         {"holding": 5, "type": "int16", "scale": 0.01, "unit": "°C"}),
+        (("Name,Address (hex),Address", "A,0xA100,41217", "B,0x0010,17"), {"holding": 41216}),
+        (("Title,ID,Size", "A,40004,s16"), {"modicon": "40004", "type": "int16"}),
+        (("Name,Start Reg (Hex),Type,Res.", "A,1F,U16,0.1"), {"holding": 31, "type": "uint16", "scale": 0.1}),
+        (("dbus-service-name,description,Address,Type", "com.vendor.vebus,Voltage,3,uint16"),
+         {"holding": 3, "type": "uint16"}),
+    ],
+)  # fmt: skip
+def test_headings_and_cells_of_makers(lines: tuple[str, ...], keys: dict[str, object]) -> None:
+    found = read(*lines)
+    assert not found.faults
+    made = next(iter(found.tags.values()))
+    assert {key: made[key] for key in keys} == keys
+    assert set(made) <= {"device", "description", *keys}
