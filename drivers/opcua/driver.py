@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -17,7 +18,8 @@ from drivers.opcua.binding import NO_BINDING, WHOLE_ARRAY, bind, element_of, hel
 from drivers.opcua.codec import status_text
 from drivers.opcua.known_nodes import KnownNodes
 from drivers.opcua.link import Link
-from drivers.opcua.node_ids import node_text
+from drivers.opcua.node_ids import key_of, node_text, value_of
+from drivers.opcua.nodes import Node
 from drivers.opcua.plan import make_plan
 from drivers.opcua.poll import Poll
 from drivers.opcua.review import review
@@ -26,6 +28,11 @@ from drivers.opcua.standstill import Standstill
 from drivers.opcua.subscription import Subscription, Subscriptions
 
 _log = logging.getLogger("skidlink.drivers.opcua")
+
+_MOST_BREAKS = 48
+"""So many sessions may break off in one `open` while the nodes that break them are looked for: a few of thousands."""
+_PAUSE_S = 0.2
+"""Before the next of these sessions."""
 
 
 class OpcUa:
@@ -70,22 +77,43 @@ class OpcUa:
         return review(devices, points)
 
     async def open(self) -> None:
-        """Connect, find every node and learn what it holds. A node that is not there makes its own tags bad."""
+        """Connect, find every node and learn what it holds. A node that is not there makes its own tags bad.
+
+        A node at which the server breaks off is looked for at once, in as many sessions as that takes: the caller's
+        pauses between two tries grow, which is right for a server that is gone, and not for one that answers.
+        """
         await self._subscriptions.stop()
-        await self._link.open()
-        try:
-            await self._known.learn()
-            self._binding = bind(self._plan, self._known.nodes, self._known.texts, self.image)
-            self._readings = [self._reading(group) for group in range(len(self.groups))]
-            await self._subscriptions.start(_subscriptions(self._readings))
-            await self._known.tell(self._binding.unfit)
-            self._known.expect({self._plan.places[row].node for row in self._binding.unfit})
-        except BaseException:
-            await self.close()
-            raise
+        quarantine = self._link.quarantine
+        for left in range(_MOST_BREAKS, -1, -1):
+            await self._link.open()
+            breaks = quarantine.breaks
+            try:
+                await self._learn()
+            except LinkError as error:
+                await self.close()
+                if not left or quarantine.breaks == breaks:
+                    raise
+                if left == _MOST_BREAKS:
+                    _log.warning("%s. Looking for the node at which this happens", error)
+                await asyncio.sleep(_PAUSE_S)
+            except BaseException:
+                await self.close()
+                raise
+            else:
+                if left < _MOST_BREAKS:
+                    quarantine.defer_all(time.monotonic())
+                break
         self.image = self._binding.image
         self.plan = self._plan.lines(self._link.limits.read)
         self._elements.clear()
+
+    async def _learn(self) -> None:
+        await self._known.learn()
+        self._binding = bind(self._plan, self._known.nodes, self._known.texts, self.image)
+        self._readings = [self._reading(group) for group in range(len(self.groups))]
+        await self._subscriptions.start(_subscriptions(self._readings))
+        await self._known.tell(self._binding.unfit)
+        self._known.expect({self._plan.places[row].node for row in self._binding.unfit})
 
     async def read(self, group: int) -> None:
         """Read each node of a group once, and fill the rows."""
@@ -122,13 +150,18 @@ class OpcUa:
         return refused | await self._read_back(kept)
 
     def remarks(self) -> Sequence[Remark]:
-        """Outputs that the server lets nobody write, or not this user, as it says itself."""
+        """Outputs that the server lets nobody write, as it says itself, and nodes at which it breaks off."""
         places, unwritable = self._plan.places, self._known.unwritable
+        held = {
+            number: self._link.quarantine.reason(key_of(value_of(node.id)))
+            for number, node in enumerate(self._known.nodes)
+            if isinstance(node, Node)
+        }
         return [
             Remark(place.tag, "direction", why, error=True)
             for place in places
             if place.writes and (why := unwritable.get(place.node))
-        ]
+        ] + [Remark(place.tag, "node", why) for place in places if (why := held.get(place.node))]
 
     async def close(self) -> None:
         """Let the session go, within about a second."""

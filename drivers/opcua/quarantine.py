@@ -56,12 +56,16 @@ class Quarantine:
         self._held: dict[Key, _Sentence] = {}
         self._suspects: list[Key] = []
         """What was being read when the connection was lost."""
+        self._earlier: list[list[Key]] = []
+        """What was suspected before, and is so still: other nodes broke a reading before it was halved to its end."""
         self._losses = 0
         self._largest = 0
         """The largest request that was answered since nodes are suspected."""
         self._cleared = 0
         """How often all suspects were cleared of late, since a node was found guilty."""
         self._cleared_at = -math.inf
+        self.breaks = 0
+        """How often the server broke off a reading, each of which tells more."""
         self.most = 0
         """So many operations one request may have, as far as its size was found to end connections; 0: any number."""
         self.turn = 0
@@ -93,31 +97,43 @@ class Quarantine:
         """How to ask: places that may be asked together, or the parts to be asked one by one.
 
         A suspected request is asked in halves; before it all others, in requests no larger than these, or than one that
-        was answered meanwhile.
+        was answered meanwhile. Where one of these is broken off too, it is suspected beside the first: there are
+        several nodes to blame.
         """
         if not self.suspicious:
             return [list(range(len(keys)))]
-        suspects = set(self._suspects)
-        free = [place for place, key in enumerate(keys) if key not in suspects]
-        rest = [place for place, key in enumerate(keys) if key in suspects]
-        half = max((len(rest) + 1) // 2, 1)
-        sizes = ((free, max(half, self._largest)), (rest, half))
+        groups = [self._suspects, *reversed(self._earlier)]
+        group_of = {key: number for number, group in enumerate(groups) for key in group}
+        free = [place for place, key in enumerate(keys) if key not in group_of]
+        rests: list[list[int]] = [[] for _ in groups]
+        for place, key in enumerate(keys):
+            if key in group_of:
+                rests[group_of[key]].append(place)
+        halves = [max((len(rest) + 1) // 2, 1) for rest in rests]
+        borne = max(halves[0], self._largest)
+        earlier = zip(rests[1:], [min(half, borne) for half in halves[1:]], strict=True)
+        sizes = [(free, borne), (rests[0], halves[0]), *earlier]
         return [part[begin : begin + size] for part, size in sizes for begin in range(0, len(part), size)]
 
     def lost(self, keys: Iterable[Key], now: float, *, silent: bool = False) -> None:
         """Remember what was being read when the connection was lost, or no answer came; hold what was read alone and
         suspected.
         """
+        self.breaks += 1
         asked = list(dict.fromkeys(keys))
-        before = set(self._suspects)
+        before = set(self._suspects).union(*self._earlier)
         alone = len(asked) == 1 and (self.reason(asked[0]) or (self.suspicious and asked[0] in before))
+        others = [group for group in (*self._earlier, self._suspects) if group and set(group).isdisjoint(asked)]
         if alone:
             self.hold(asked[0], SILENT if silent else CLOSES, now, closes=not silent)
-            self._suspects, self._losses, self._cleared = [], 0, 0
+            self._cleared = 0
+            self._suspect(others)
+            if not self._suspects:
+                self._losses = 0
             return
         again = self.suspicious or not before.isdisjoint(asked)
+        self._suspect([*(others if self.suspicious else ()), asked])
         self._losses = self._losses + 1 if again else 1
-        self._suspects = asked
         if not self.suspicious:
             self._largest = 0
 
@@ -125,7 +141,7 @@ class Quarantine:
         """Clear of suspicion what one request has read."""
         read = set(keys)
         self._largest = max(self._largest, len(read))
-        self._suspects = [key for key in self._suspects if key not in read]
+        self._suspect([[key for key in group if key not in read] for group in (*self._earlier, self._suspects)])
         if self._suspects:
             return
         if self.suspicious:
@@ -135,6 +151,10 @@ class Quarantine:
                 self.most = min(self._largest, self.most or self._largest)
                 self._cleared = 0
         self._losses = 0
+
+    def _suspect(self, groups: Iterable[list[Key]]) -> None:
+        """Suspect each of these groups for itself, the last one first."""
+        *self._earlier, self._suspects = [group for group in groups if group] or [[]]
 
     def hold(self, key: Key, reason: str, now: float, *, closes: bool = False) -> None:
         """Leave a node out for a while, each time for longer."""
@@ -155,6 +175,11 @@ class Quarantine:
         """Put the next trial of a node off by as long as the last one, before it is tried: it may end the session."""
         sentence = self._held[key]
         self._held[key] = replace(sentence, until=now + sentence.rest_s)
+        self._changed()
+
+    def defer_all(self, now: float) -> None:
+        """Put all trials off: a rest begins when the search is over, else the first node is tried before it ends."""
+        self._held = {key: replace(held, until=now + held.rest_s) for key, held in self._held.items()}
         self._changed()
 
     def _changed(self) -> None:

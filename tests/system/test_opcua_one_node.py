@@ -199,7 +199,7 @@ async def test_a_connection_that_is_closed_at_one_node(
                 break
             except LinkError:
                 lost += 1
-        assert 3 <= lost <= 9
+        assert lost == 0, "it is found within one open"
         assert look(driver) == ALL_BUT_ONE
         assert quality(driver, CULPRIT)[1] == "the server closes the connection when the node is read"
         for _ in range(3):

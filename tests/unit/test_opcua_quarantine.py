@@ -47,6 +47,15 @@ def test_whoever_has_made_requests_is_told_that_they_hold_no_longer() -> None:
     assert len(set(turns)) == 4
 
 
+def test_all_trials_are_put_off_by_as_long_as_each_node_rests() -> None:
+    quarantine = Quarantine()
+    quarantine.hold(NODES[0], "why", 0.0)
+    quarantine.hold(NODES[1], "why", 0.0, closes=True)
+    quarantine.defer_all(500.0)
+    assert quarantine.next_trial == 560
+    assert [quarantine.due(node, 1000.0) for node in NODES[:2]] == [True, False]
+
+
 def test_a_first_loss_is_a_doubt_and_no_suspicion() -> None:
     quarantine = Quarantine()
     assert not quarantine.doubts
@@ -92,6 +101,29 @@ def test_a_node_at_which_the_server_closes_the_connection_is_found(guilty: int, 
     quarantine.defer(culprit, now + 600)
     quarantine.lost([culprit], now + 600)
     assert quarantine.next_trial - now == 600 + 1200, "each trial costs the connection"
+
+
+@pytest.mark.parametrize("silent", [True, False])
+@pytest.mark.parametrize("guilty", [(0, 1), (1, 3), (13, 14), (20, 77), (0, 99), (5, 50, 95), (0, 1, 2, 3)])
+@pytest.mark.parametrize("count", [5, 100, 3 * 100])
+def test_several_nodes_that_break_answers_are_all_found(guilty: tuple[int, ...], count: int, silent: bool) -> None:
+    """Each in as few sessions as halving takes: what is known of one is not lost while another one is found."""
+    nodes = [(ua.NodeId(f"N{number}", 2), 13) for number in range(count)]
+    culprits = {nodes[number % count] for number in guilty}
+    quarantine, sessions, done = Quarantine(), 0, False
+    while not done:
+        sessions, done = sessions + 1, True
+        assert sessions <= len(culprits) * (2 + count.bit_length()) + 1
+        asked_for = [node for node in nodes if not quarantine.reason(node)]
+        for part in quarantine.parts(asked_for):
+            asked = [asked_for[place] for place in part]
+            if not culprits.isdisjoint(asked):
+                quarantine.lost(asked, 0.0, silent=silent)
+                done = False
+                break
+            quarantine.answered(asked, 0.0)
+    assert {node for node in nodes if quarantine.reason(node)} == culprits
+    assert not quarantine.doubts
 
 
 def test_connections_that_are_lost_for_other_reasons_hold_no_node() -> None:
