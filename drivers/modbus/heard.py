@@ -47,6 +47,11 @@ class Heard:
         known = self._answers.get((device_id, pdu))
         return known is not None and now - known[0] <= LIFETIME_S
 
+    def is_nobodys(self, device_id: int, pdu: bytes, now: float) -> bool:
+        """Whether the device has given this very answer, and nobody knows to which request."""
+        known = self._answers.get((device_id, pdu))
+        return known is not None and known[1] is None and now - known[0] <= LIFETIME_S
+
     def is_doubtful(self, device_id: int, pdu: bytes, request: Request, now: float) -> bool:
         """Whether an answer may be that to another request come once more."""
         known = self._answers.get((device_id, pdu))

@@ -37,14 +37,12 @@ from drivers.modbus.pdu import (
     Reply,
     Request,
     is_read,
-    place_of,
-    read,
 )
+from drivers.modbus.pending import SETTLED_LIFETIME_S, Pending
+from drivers.modbus.widening import unlike
 
 DEBT_LIFETIME_S = 60.0
 """How long the answer to a request that was given up is still reckoned with when answers bear no transaction id."""
-SETTLED_LIFETIME_S = 5.0
-"""The same where it would have come already, if all answers came in order."""
 MAX_DEBTS = 4096
 DEFINITE = frozenset({ILLEGAL_FUNCTION, ILLEGAL_DATA_ADDRESS, ILLEGAL_DATA_VALUE})
 """The exceptions that say that a place cannot be read."""
@@ -101,7 +99,7 @@ class Transactions:
 
     __slots__ = (
         "_counters", "_debts", "_doubted", "_doubts", "_exchange", "_heard", "_last_answered", "_open", "_overtakes",
-        "_proven", "last_number", "numbered", "other_id",
+        "_pending", "_proven", "last_number", "numbered", "other_id",
     )  # fmt: skip
 
     def __init__(self, counters: LinkCounters, *, numbered: bool = True) -> None:
@@ -118,6 +116,7 @@ class Transactions:
         self._exchange = 0
         self._overtakes = False
         """An answer has come behind one to a later request."""
+        self._pending = Pending()
         self._proven = False
         """An answer has borne the transaction id of its request."""
         self.last_number = 0
@@ -139,7 +138,7 @@ class Transactions:
             debt.settle(now)
         self._heard, self._last_answered = before._heard, before._last_answered
         self._exchange, self.last_number = before._exchange, before.last_number
-        self._overtakes = before._overtakes
+        self._overtakes, self._pending = before._overtakes, before._pending
 
     def new_exchange(self) -> None:
         """Begin another list of requests: what is owed to those before is no answer to these."""
@@ -177,8 +176,7 @@ class Transactions:
     def mistakable(self, device_id: int, request: Request, now: float) -> dict[bytes, float]:
         """How answers begin that may come and belong to other requests: echo -> when the last of these was given up.
 
-        What could come first, as all answers come in order, has an infinite time. Empty where the request is not as
-        long as any of them.
+        What could come first, as answers come in order, has an infinite time. Empty where none is as long.
         """
         last = self._last_answered.get(device_id)
         echoes = {} if last is None or last.pdu == request.pdu else {last.echo: 0.0}
@@ -186,6 +184,8 @@ class Transactions:
             if not self._is_repeated(debt.transaction, request):
                 echo = debt.transaction.request.echo
                 echoes[echo] = max(echoes.get(echo, 0.0), debt.since if debt.is_settled else math.inf)
+        for other, since in self._pending.besides(device_id, request, now):
+            echoes[other.echo] = max(echoes.get(other.echo, 0.0), since)
         return echoes if request.echo in echoes else {}
 
     def probe(self, device_id: int, request: Request, now: float) -> Request | None:
@@ -196,7 +196,7 @@ class Transactions:
         if all(debt.is_settled or debt.transaction.request.echo != request.echo for debt in owed):
             return None
         last = self._last_answered.get(device_id)
-        return _unlike([*([] if last is None else [last]), *(debt.transaction.request for debt in owed)])
+        return unlike([*([] if last is None else [last]), *(debt.transaction.request for debt in owed)])
 
     def settle(self, device_id: int, now: float) -> None:
         """Expect what a device owes no more, as far as the time that it has had for it tells."""
@@ -233,6 +233,8 @@ class Transactions:
         if not isinstance(reply, Flaw):
             counters.round_trips.append(now - transaction.sent)
             if not self.numbered:
+                if self._overtakes and isinstance(reply, bytes) and self._can_be_old(transaction, pdu, now):
+                    self._pending.note(device_id, transaction.request, now)
                 self._believe(transaction, pdu, now)
         if isinstance(reply, bytes):
             counters.replies += 1
@@ -373,6 +375,14 @@ class Transactions:
         """Whether data may still come behind an exception: it says nothing of the place, or the place has answered."""
         return reply.code not in DEFINITE or self._heard.has_answered(transaction.device_id, transaction.request)
 
+    def _can_be_old(self, transaction: Transaction, pdu: bytes, now: float) -> bool:
+        """Whether an answer may be that to an earlier request for the same place."""
+        request, device_id = transaction.request.pdu, transaction.device_id
+        owed = (debt for debt in self._debts.values() if now - debt.since < DEBT_LIFETIME_S)
+        return self._heard.is_nobodys(device_id, pdu, now) or any(
+            debt.transaction.request.pdu == request and debt.transaction.device_id == device_id for debt in owed
+        )
+
     def _stray(self, device_id: int, pdu: bytes, now: float) -> None:
         self._counters.unasked += 1
         self._heard.note(device_id, pdu, None, now)
@@ -387,12 +397,3 @@ class Transactions:
                 if debt.transaction.is_repeat_of(answered):
                     return
                 debt.settle(now)
-
-
-def _unlike(before: list[Request]) -> Request:
-    """A harmless request whose answer is like that to none before: a little less or more of the last of them."""
-    echoes = {request.echo for request in before}
-    table, address, count = place_of(before[-1])
-    step = 8 if table.is_bits else 1
-    counts = [*range(count - step, 0, -step), *range(count + step, count + step * (len(before) + 2), step)]
-    return next(request for request in (read(table, address, one) for one in counts) if request.echo not in echoes)

@@ -114,3 +114,12 @@ def narrowed(data: bytes, wide: Request, request: Request) -> bytes:
     _, address, _ = place_of(request)
     start = (address - begin) // 8 if table.is_bits else 2 * (address - begin)
     return data[start : start + request.reply_size - len(request.echo)]
+
+
+def unlike(before: list[Request]) -> Request:
+    """A harmless request whose answer is like that to none before: a little less or more of the last of them."""
+    echoes = {request.echo for request in before}
+    table, address, count = place_of(before[-1])
+    step = 8 if table.is_bits else 1
+    counts = [*range(count - step, 0, -step), *range(count + step, count + step * (len(before) + 2), step)]
+    return next(request for request in (read(table, address, one) for one in counts) if request.echo not in echoes)

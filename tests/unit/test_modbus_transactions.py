@@ -22,7 +22,8 @@ from drivers.modbus.pdu import (
     write_register,
     write_registers,
 )
-from drivers.modbus.transactions import DEBT_LIFETIME_S, SETTLED_LIFETIME_S, Transaction, Transactions
+from drivers.modbus.pending import SETTLED_LIFETIME_S
+from drivers.modbus.transactions import DEBT_LIFETIME_S, Transaction, Transactions
 
 
 def feed(buffer: MbapFrames, data: bytes) -> list[Frame]:
