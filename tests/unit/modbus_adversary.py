@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import deque
 from dataclasses import dataclass, field
 
 from drivers.modbus.connection import Connection
@@ -57,6 +58,8 @@ class Adversary:
         self.connection: Connection | None = None
         self._rest = b""
         self._sent_until = 0.0
+        self._answered: deque[int] = deque(maxlen=30)
+        """The numbers that have been answered last."""
         self._kept: list[bytes] = []
         """What is brought to the next connection."""
 
@@ -157,8 +160,8 @@ class Adversary:
                 self._bring(soon, b"\0\0" + before[2:])
                 self._bring(4 * soon, good)
             case "an old number":
-                old = (number - chance.randint(1, 30)) & 0xFFFF
-                self._bring(soon, self._framed(old, device_id, answer))
+                if self._answered:  # the number of a request that still waits would be a lie that no client can see
+                    self._bring(soon, self._framed(chance.choice(self._answered), device_id, answer))
                 self._bring(2 * soon, good)
             case "close, and bring it to the next connection":
                 self._kept.append(good)
@@ -187,6 +190,8 @@ class Adversary:
         loop.call_at(at, self._arrive, self.connection, data)
 
     def _arrive(self, of: Connection | None, data: bytes) -> None:
+        if self.framing is MbapFrames and data in self.frames:
+            self._answered.append(int.from_bytes(data[:2]))
         if of is not None and of is self.connection:
             while data and self.connection is of:
                 space = of.get_buffer(-1)
